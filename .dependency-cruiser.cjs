@@ -1,0 +1,44 @@
+/**
+ * The arrows between modules go one way (ARCHITECTURE.md, "Modules").
+ * Each module may import itself and what is listed here; everything else is forbidden.
+ */
+const ARROWS = {
+  errors: [],
+  wire: [],
+  stream: [],
+  pages: ["stream"],
+  migration: ["errors", "wire", "stream", "pages"],
+  link: ["errors", "wire"],
+  qemu: ["errors"],
+  relay: ["errors", "wire", "stream", "pages", "migration", "link"],
+  agent: ["errors", "migration", "qemu", "relay"],
+  cli: ["errors", "stream", "migration", "qemu", "relay", "agent"],
+};
+const PURE = ["errors", "wire", "stream", "pages", "migration"];
+const others = (allowed, self) => Object.keys(ARROWS).filter((m) => m !== self && !allowed.includes(m));
+
+module.exports = {
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    ...Object.entries(ARROWS).map(([module, allowed]) => ({
+      name: `arrows-of-${module}`,
+      severity: "error",
+      from: { path: `^src/${module}/` },
+      to: { path: `^(lab|test)/|^src/(${others(allowed, module).join("|")})/` },
+    })),
+    {
+      name: "through-mod-only",
+      comment: "another module is entered by its mod.ts alone",
+      severity: "error",
+      from: { path: "^src/([^/]+)/" },
+      to: { path: "^src/([^/]+)/", pathNot: ["^src/$1/", "/mod\\.ts$"] },
+    },
+    {
+      name: "pure-modules-import-no-node",
+      severity: "error",
+      from: { path: `^src/(${PURE.join("|")})/` },
+      to: { dependencyTypes: ["core", "npm", "npm-dev"] },
+    },
+  ],
+  options: { tsPreCompilationDeps: true, doNotFollow: { path: "node_modules" }, exclude: { path: "node_modules" } },
+};

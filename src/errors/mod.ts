@@ -1,0 +1,2 @@
+export { ABOUT, type ErrorCode, EXIT, type Fields } from "./table.ts";
+export { GodwitError, isGodwitError, type WireError } from "./error.ts";

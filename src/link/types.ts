@@ -1,0 +1,52 @@
+/**
+ * The seam between a relay and its link. A Link is one session between two relays: ordered frames in both
+ * directions that survive the loss of any number of connections.
+ */
+import type { GodwitError } from "../errors/mod.ts";
+import type { DataKind } from "../wire/mod.ts";
+
+/** A frame that arrived. `payload` lies in the receive arena: it stays valid until `release`, exactly one call. */
+export interface ReceivedFrame {
+  readonly kind: DataKind;
+  readonly payload: Uint8Array;
+  /** The bytes are used up (written to QEMU): the frame is acknowledged to the peer and its memory reused. */
+  release(): void;
+}
+
+export interface LinkHandler {
+  /** Synchronous, in order, each frame once whatever connections were lost. */
+  frame(frame: ReceivedFrame): void;
+  /** There is room in the send window again (after `send` returned false). */
+  drain(): void;
+  /** A connection was lost (the session goes on trying) or is back. For progress and reports. */
+  connection?(state: "lost" | "resumed", detail: string): void;
+  /** The session is over: undefined after an orderly finish by both sides, else the reason. Called once, last. */
+  ended(error: GodwitError | undefined): void;
+}
+
+export interface LinkStats {
+  /** Bytes on the wire as written to and read from sockets, frame headers and retransmissions included. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly reconnects: number;
+  /** Unacknowledged payload bytes now, and the window that bounds them. */
+  readonly inFlightBytes: number;
+  readonly windowBytes: number;
+  /** Smoothed; undefined until measured. */
+  readonly roundTripMs: number | undefined;
+  readonly deliveredBytesPerSec: number | undefined;
+}
+
+export interface Link {
+  /**
+   * Queues one frame. The parts are not copied: they must stay unchanged until `acked` is called (the peer released the
+   * frame, so it will never be sent again). Parts together at most PAYLOAD_BYTES_MAX.
+   * @returns false when the window is now full: send no more until `drain` (a few more small frames are tolerated)
+   */
+  send(kind: DataKind, parts: readonly Uint8Array[], acked?: () => void): boolean;
+  /** Orderly end: resolves when all sent frames are acknowledged and the peer has finished too. */
+  finish(): Promise<void>;
+  /** Ends the session at once; the peer is told the reason. Idempotent. */
+  abort(error: GodwitError): void;
+  readonly stats: LinkStats;
+}

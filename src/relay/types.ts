@@ -1,0 +1,84 @@
+/** What an agent and its relay say to each other over the IPC channel. Plain JSON. */
+import type { WireError } from "../errors/mod.ts";
+import type { Barrier } from "../stream/mod.ts";
+
+export type RelayOrder =
+  /** The target's SHUT(0), withheld so far, may reach the source QEMU: its guest can never resume by itself again. */
+  | { readonly order: "releaseShut" }
+  /** 0 lifts the cap. */
+  | { readonly order: "setBandwidth"; readonly bytesPerSec: number }
+  | { readonly order: "abort"; readonly error: WireError };
+
+export type RelayEvent =
+  /** source: the unix path is ready for QEMU's migrate; target: the TCP port is open. */
+  | { readonly event: "listening"; readonly address: string }
+  | { readonly event: "linkUp" }
+  | { readonly event: "linkLost"; readonly detail: string }
+  | { readonly event: "linkResumed"; readonly detail: string }
+  /** The block list has been read. */
+  | { readonly event: "ram"; readonly bytes: number }
+  | { readonly event: "barrier"; readonly barrier: Barrier }
+  | { readonly event: "verdict"; readonly barrier: Barrier; readonly equal: boolean }
+  /** The target QEMU has loaded everything and said SHUT(0); withheld at the source relay when asked to. */
+  | { readonly event: "targetLoaded" }
+  /** Post-copy: the target QEMU has loaded the package (PONG 3); its guest may run. */
+  | { readonly event: "packageLoaded" }
+  | { readonly event: "progress"; readonly figures: RelayFigures }
+  /** Last. `error` is null when the carried migration completed. */
+  | { readonly event: "ended"; readonly figures: RelayFigures; readonly error: WireError | null };
+
+/** What one relay measured; every 250 ms while it carries, and at the end. Counters only grow. */
+export interface RelayFigures {
+  /** From QEMU's connection (source) or the link's session (target) until now or the end. */
+  readonly elapsedMs: number;
+  /** Guest RAM announced in the stream; 0 before. */
+  readonly ramBytes: number;
+  /** Bytes that QEMU wrote into (source) or was given from (target) this relay. */
+  readonly streamBytes: number;
+  /** On the link's sockets as seen by the source: forward = to the target. */
+  readonly wireBytes: { readonly forward: number; readonly backward: number };
+  readonly pages: { readonly sent: number; readonly zero: number; readonly raw: number; readonly encoded: number };
+  /** Post-copy page requests that passed. */
+  readonly faults: number;
+  readonly reconnects: number;
+  /** All digests compared so far agree; null before the first comparison. */
+  readonly equal: boolean | null;
+  readonly postcopy: boolean;
+  /** CPU time of the relay processes, user + system. `target` at the source is known after the end only. */
+  readonly cpuMs: { readonly source: number | null; readonly target: number | null };
+  /** Largest resident set. */
+  readonly rssBytes: { readonly source: number | null; readonly target: number | null };
+}
+
+/** How a relay is started; `godwit relay` builds it from flags, an agent sends it as the first IPC message. */
+export type RelayOptions = SourceRelayOptions | TargetRelayOptions;
+
+export interface SourceRelayOptions {
+  readonly side: "source";
+  /** Unix socket path that QEMU migrates to. */
+  readonly listen: string;
+  readonly socketMode: number;
+  readonly socketGroup?: string;
+  /** HOST:PORT of the target relay. */
+  readonly to: string;
+  readonly insecure: boolean;
+  /** 0 = no cap. */
+  readonly bandwidthBytesPerSec: number;
+  /** How long a lost link is tried again, ms. */
+  readonly reconnectForMs: number;
+  /** Keep the target's SHUT from the source QEMU until `releaseShut`. Only with an agent. */
+  readonly withholdShut: boolean;
+  /** One-time word that the target relay must know; empty when none was agreed. */
+  readonly ticket: string;
+}
+
+export interface TargetRelayOptions {
+  readonly side: "target";
+  /** HOST:PORT; port 0 lets the system choose. */
+  readonly listen: string;
+  /** Unix socket path where the target QEMU listens. */
+  readonly forward: string;
+  readonly insecure: boolean;
+  readonly reconnectForMs: number;
+  readonly ticket: string;
+}
