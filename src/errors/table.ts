@@ -26,6 +26,28 @@ export interface Fields {
   SOURCE_QEMU_GONE: { phase: string };
   TARGET_QEMU_GONE: { phase: string };
   REPORT_NOT_WRITTEN: { path: string; reason: string };
+  // QEMU and its monitor
+  QMP_TIMEOUT: { command: string; timeoutMs: number };
+  QMP_CLOSED: { monitor: string; reason: string };
+  QMP_ERROR: { command: string; class: string; desc: string };
+  QMP_UNREACHABLE: { path: string; reason: string };
+  QEMU_MISSING: { binary: string; reason: string };
+  QEMU_START_FAILED: { vm: string; qemuSays: string };
+  QEMU_NO_EXIT: { vm: string; pid: number };
+  KVM_UNUSABLE: { reason: string };
+  MACHINE_UNKNOWN: { machine: string; qemu: string };
+  // VMs of an agent
+  SPEC_INVALID: { problem: string };
+  VM_EXISTS: { vm: string };
+  VM_UNKNOWN: { vm: string; host: string };
+  VM_BUSY: { vm: string; with: string };
+  VM_NOT_MOVABLE: { vm: string; reason: string };
+  // Agent
+  PATH_TOO_LONG: { path: string; bytes: number; bytesMax: number };
+  PATH_UNSAFE: { path: string; reason: string };
+  AGENT_UNREACHABLE: { path: string; reason: string };
+  AGENT_RUNNING: { stateDir: string };
+  MIGRATION_UNKNOWN: { id: string; host: string };
 }
 
 export type ErrorCode = keyof Fields;
@@ -135,7 +157,8 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     http: 500,
     exit: 4,
     retry: true,
-    say: (f) => `Memory differs after ${f.pages} pages: digest ${f.source} at the source, ${f.target} at the target`,
+    say: (f) =>
+      `Memory differs after ${f.pages} pages: digest ${f.source} at the source, ${f.target} at the target`,
     wayOut: "The guest goes on at the source. Please report this with both reports attached.",
   },
   SOURCE_QEMU_GONE: {
@@ -158,5 +181,138 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The report could not be written to ${f.path}: ${f.reason}`,
     wayOut: "The migration itself is not affected. Free space or give another path.",
+  },
+  QMP_TIMEOUT: {
+    http: 504,
+    exit: 4,
+    retry: true,
+    say: (f) => `QEMU gave no reply to ${f.command} within ${f.timeoutMs} ms`,
+    wayOut: "The monitor hangs while QEMU writes its device state; look at the QEMU process if it lasts.",
+  },
+  QMP_CLOSED: {
+    http: 502,
+    exit: 4,
+    retry: false,
+    say: (f) => `The monitor ${f.monitor} closed: ${f.reason}`,
+    wayOut: "QEMU has most likely ended; its log file says why.",
+  },
+  QMP_ERROR: {
+    http: 502,
+    exit: 4,
+    retry: false,
+    say: (f) => `QEMU refused ${f.command}: ${f.desc}`,
+    wayOut: "The text is QEMU's own; look it up in the documentation of that QEMU version.",
+  },
+  QMP_UNREACHABLE: {
+    http: 502,
+    exit: 3,
+    retry: true,
+    say: (f) => `No QEMU monitor answers at ${f.path}: ${f.reason}`,
+    wayOut: "Give the path of a `-qmp unix:PATH,server=on,wait=off` socket that nobody else is connected to.",
+  },
+  QEMU_MISSING: {
+    http: 400,
+    exit: 3,
+    retry: false,
+    say: (f) => `QEMU cannot be run as ${f.binary}: ${f.reason}`,
+    wayOut: "Install qemu-system-x86 7.2 or newer, or name the binary in the VM's spec.",
+  },
+  QEMU_START_FAILED: {
+    http: 502,
+    exit: 3,
+    retry: false,
+    say: (f) => `QEMU did not start ${f.vm}: ${f.qemuSays}`,
+    wayOut: "Correct what QEMU names in the VM's spec or on this host.",
+  },
+  QEMU_NO_EXIT: {
+    http: 500,
+    exit: 1,
+    retry: true,
+    say: (f) => `The QEMU of ${f.vm} (process ${f.pid}) does not end, not even after SIGKILL`,
+    wayOut: "It waits in the kernel, most often for a disk or a network file system; mend that.",
+  },
+  KVM_UNUSABLE: {
+    http: 400,
+    exit: 3,
+    retry: false,
+    say: (f) => `KVM runs no guest on this host: ${f.reason}`,
+    wayOut: "Give accel auto or tcg, or enable virtualisation; `godwit doctor` says more.",
+  },
+  MACHINE_UNKNOWN: {
+    http: 400,
+    exit: 3,
+    retry: false,
+    say: (f) => `QEMU ${f.qemu} has no machine type ${f.machine}`,
+    wayOut: "Choose a versioned type that the QEMUs of both hosts have: `qemu-system-x86_64 -machine help`.",
+  },
+  SPEC_INVALID: {
+    http: 400,
+    exit: 2,
+    retry: false,
+    say: (f) => `The VM's spec is not valid: ${f.problem}`,
+    wayOut: "See `godwit vm start --help` for the fields of a spec.",
+  },
+  VM_EXISTS: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `A VM named ${f.vm} is already there`,
+    wayOut: "Choose another name, or stop that VM first.",
+  },
+  VM_UNKNOWN: {
+    http: 404,
+    exit: 3,
+    retry: false,
+    say: (f) => `The agent of ${f.host} has no VM named ${f.vm}`,
+    wayOut: "See `godwit vm list`; a VM that was started elsewhere is taken over with `godwit vm adopt`.",
+  },
+  VM_BUSY: {
+    http: 409,
+    exit: 3,
+    retry: true,
+    say: (f) => `${f.vm} is busy with ${f.with}`,
+    wayOut: "Wait until that ends, or cancel it.",
+  },
+  VM_NOT_MOVABLE: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `${f.vm} cannot be moved: ${f.reason}`,
+    wayOut: "Remove what is named from the VM, or move it with its own tools.",
+  },
+  PATH_TOO_LONG: {
+    http: 400,
+    exit: 3,
+    retry: false,
+    say: (f) => `The socket path ${f.path} has ${f.bytes} bytes; the system takes at most ${f.bytesMax}`,
+    wayOut: "Give a shorter --state-dir or --socket, or a shorter VM name.",
+  },
+  PATH_UNSAFE: {
+    http: 400,
+    exit: 3,
+    retry: false,
+    say: (f) => `${f.path} is not safe to use: ${f.reason}`,
+    wayOut: "It must be owned by the user of the agent, closed to others, and no symbolic link.",
+  },
+  AGENT_UNREACHABLE: {
+    http: 502,
+    exit: 3,
+    retry: true,
+    say: (f) => `No agent answers at ${f.path}: ${f.reason}`,
+    wayOut: "Start one with `godwit agent run`, or name its socket with --socket or GODWIT_SOCKET.",
+  },
+  AGENT_RUNNING: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `Another agent already uses ${f.stateDir}`,
+    wayOut: "Use that agent, end it, or give this one its own --state-dir.",
+  },
+  MIGRATION_UNKNOWN: {
+    http: 404,
+    exit: 3,
+    retry: false,
+    say: (f) => `The agent of ${f.host} knows no migration ${f.id}`,
+    wayOut: "See `godwit history` and `godwit status`.",
   },
 };
