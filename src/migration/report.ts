@@ -1,0 +1,161 @@
+/**
+ * The report: one JSON object per migration, with the same names in --json, --report, the API and the history.
+ * A figure that could not be known is null, never a guess. Times and counters come from whoever measured them; this
+ * module only puts them together.
+ */
+import type { WireError } from "../errors/mod.ts";
+
+export const STRATEGIES = ["stop-and-copy", "precopy", "postcopy", "hybrid"] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
+/** How a migration ended, seen by who owns the guest. */
+export const ReportStatus = {
+  /** The guest runs at the target, the source may be thrown away. */
+  completed: "completed",
+  /** Refused before anything was done. */
+  refused: "refused",
+  /** Undone: the guest runs at the source. */
+  aborted: "aborted",
+  /** The answer to the commit is missing: the source stays stopped until the target agent says who owns the guest. */
+  inDoubt: "inDoubt",
+  /** No side can run the guest any more. */
+  lost: "lost",
+} as const;
+export type ReportStatus = (typeof ReportStatus)[keyof typeof ReportStatus];
+
+/** A figure of each host. */
+export interface Both<T> {
+  readonly source: T;
+  readonly target: T;
+}
+
+export interface Report {
+  readonly id: string;
+  /** null for a bare relay: it does not know whose stream it carries. */
+  readonly vm: string | null;
+  /** null for a bare relay: only the orchestrator knows what it asked for. */
+  readonly strategy: Strategy | null;
+  readonly status: ReportStatus;
+  /** Start by the source host's wall clock, ISO 8601 in UTC. */
+  readonly startedAt: string;
+  /** From the accepted order (bare relay: from QEMU's connection) until every page has arrived. */
+  readonly totalTimeMs: number;
+  /** No vCPU runs: the source's STOP to the target's RESUME, clocks of both hosts aligned. */
+  readonly downtimeMs: number | null;
+  /** What a client sees: longest gap between two heartbeats of the guest. null where no heartbeat is watched. */
+  readonly blackoutMs: number | null;
+  /** Sweeps over memory: QEMU's dirty-sync-count. */
+  readonly passes: number | null;
+  /** Guest RAM announced in the stream; 0 when it did not get so far. */
+  readonly ramBytes: number;
+  /** Bytes that the source QEMU wrote. */
+  readonly streamBytes: number;
+  /** Bytes on the link's sockets, headers and repetitions included; forward = to the target. */
+  readonly wireBytes: { readonly forward: number; readonly backward: number };
+  /** Versions of pages. `sent` = zero + raw + encoded. */
+  readonly pages: {
+    readonly sent: number;
+    readonly zero: number;
+    readonly raw: number;
+    readonly encoded: number;
+  };
+  /** Post-copy: page requests of the target QEMU. */
+  readonly faults: number;
+  /** CPU time (user + system) of each relay process. */
+  readonly cpuMs: Both<number | null>;
+  /** Largest resident set of each relay process. */
+  readonly rssBytes: Both<number | null>;
+  /** Digest proof: all pages agree at both ends. null when it never came to a comparison. */
+  readonly equal: boolean | null;
+  /** How often a lost connection of the link was replaced. */
+  readonly reconnects: number;
+  /** QEMU's versions, for example "7.2.22". */
+  readonly qemu: Both<string | null>;
+  readonly error: WireError | null;
+}
+
+/** What a relay measured; RelayFigures has this shape. */
+export interface CarriedFigures {
+  readonly elapsedMs: number;
+  readonly ramBytes: number;
+  readonly streamBytes: number;
+  readonly wireBytes: { readonly forward: number; readonly backward: number };
+  readonly pages: {
+    readonly sent: number;
+    readonly zero: number;
+    readonly raw: number;
+    readonly encoded: number;
+  };
+  readonly faults: number;
+  readonly reconnects: number;
+  readonly equal: boolean | null;
+  readonly cpuMs: Both<number | null>;
+  readonly rssBytes: Both<number | null>;
+}
+
+const NOTHING_CARRIED: CarriedFigures = {
+  elapsedMs: 0,
+  ramBytes: 0,
+  streamBytes: 0,
+  wireBytes: { forward: 0, backward: 0 },
+  pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
+  faults: 0,
+  reconnects: 0,
+  equal: null,
+  cpuMs: { source: null, target: null },
+  rssBytes: { source: null, target: null },
+};
+
+/** What only an agent knows. */
+export interface AgentFacts {
+  readonly id: string;
+  readonly vm: string;
+  readonly strategy: Strategy;
+  readonly status: ReportStatus;
+  readonly startedAt: string;
+  readonly totalTimeMs: number;
+  readonly downtimeMs: number | null;
+  readonly blackoutMs: number | null;
+  readonly passes: number | null;
+  readonly qemu: Both<string | null>;
+  readonly error: WireError | null;
+  /** The source relay's last figures; undefined when no relay was started. */
+  readonly carried: CarriedFigures | undefined;
+}
+
+/** The report of a migration that agents conducted. */
+export function agentReport(facts: AgentFacts): Report {
+  const { carried, ...known } = facts;
+  return { ...known, ...measured(carried ?? NOTHING_CARRIED) };
+}
+
+/**
+ * The report of a bare relay. It is completed when the stream was carried to its end; what becomes of the guest after
+ * that is the orchestrator's to say.
+ */
+export function relayReport(facts: {
+  readonly id: string;
+  readonly startedAt: string;
+  readonly carried: CarriedFigures;
+  readonly error: WireError | null;
+}): Report {
+  return {
+    id: facts.id,
+    vm: null,
+    strategy: null,
+    status: facts.error === null ? ReportStatus.completed : ReportStatus.aborted,
+    startedAt: facts.startedAt,
+    totalTimeMs: facts.carried.elapsedMs,
+    downtimeMs: null,
+    blackoutMs: null,
+    passes: null,
+    qemu: { source: null, target: null },
+    error: facts.error,
+    ...measured(facts.carried),
+  };
+}
+
+function measured(carried: CarriedFigures) {
+  const { ramBytes, streamBytes, wireBytes, pages, faults, reconnects, equal, cpuMs, rssBytes } = carried;
+  return { ramBytes, streamBytes, wireBytes, pages, faults, reconnects, equal, cpuMs, rssBytes };
+}
