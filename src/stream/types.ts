@@ -2,6 +2,7 @@
  * The shapes that the stream reader and writer speak in.
  * Facts of the format: docs/stream.md; the terms are QEMU's own.
  */
+import { RULES, type StreamRule } from "./rules.ts";
 
 /** One RAM block as announced in the "ram" START section. */
 export interface RamBlock {
@@ -11,6 +12,10 @@ export interface RamBlock {
   readonly name: string;
   /** used_length, bytes, a multiple of 4096. */
   readonly bytes: number;
+  /** Size of the block's host pages where it is announced: post-copy, and not 4096 (huge pages). */
+  readonly pageBytes?: number;
+  /** Guest physical address where it is announced: capability x-ignore-shared. */
+  readonly gpa?: number;
 }
 
 /** What a RAM record carries. `zero` has one fill byte, `page` 4096 bytes, the others an encoded body. */
@@ -42,7 +47,12 @@ export type Element =
   | { readonly type: "sectionPart" | "sectionEnd"; readonly id: number }
   | { readonly type: "sectionFooter"; readonly id: number }
   | { readonly type: "ramBlocks"; readonly totalBytes: number; readonly blocks: readonly RamBlock[] }
-  | { readonly type: "command"; readonly command: number; readonly name: string; readonly payload: Uint8Array }
+  | {
+      readonly type: "command";
+      readonly command: number;
+      readonly name: string;
+      readonly payload: Uint8Array;
+    }
   | { readonly type: "package"; readonly bytes: number }
   | { readonly type: "eof" }
   | { readonly type: "description"; readonly json: string }
@@ -62,7 +72,8 @@ export interface Subsection {
 export interface StreamHandler {
   /**
    * Bytes without pages, to be forwarded verbatim. PART sections of "ram" are never reported here (their framing is
-   * made anew by the writer), and the END section of "ram" is reported as one empty END section after its last record.
+   * made anew by the writer), and the END section of "ram" is reported as one empty END section after its last record
+   * (in a small buffer of the reader's own that never changes again).
    */
   bytes(buffer: Uint8Array, start: number, end: number): void;
   /**
@@ -83,14 +94,19 @@ export interface StreamHandler {
 
 /** A named rule of the format that bytes broke. The stream cannot be trusted from `atByte` on. */
 export class StreamFault extends Error {
-  readonly rule: string;
+  readonly rule: StreamRule;
   /** Offset from the start of the stream (or of the return path). */
   readonly atByte: number;
-  constructor(rule: string, atByte: number) {
-    super(`the stream breaks the rule ${rule} at byte ${atByte}`);
+  constructor(rule: StreamRule, atByte: number) {
+    super(`the stream breaks the rule ${rule} at byte ${atByte}: ${RULES[rule]}`);
     this.name = "StreamFault";
     this.rule = rule;
     this.atByte = atByte;
+  }
+
+  /** What the rule says, and what to switch off in QEMU where that helps. */
+  get why(): string {
+    return RULES[this.rule];
   }
 }
 
@@ -98,7 +114,12 @@ export class StreamFault extends Error {
 export type ReturnMessage =
   | { readonly type: "shut"; readonly status: number }
   | { readonly type: "pong"; readonly value: number }
-  | { readonly type: "request"; readonly block: string | undefined; readonly offset: number; readonly bytes: number }
+  | {
+      readonly type: "request";
+      readonly block: string | undefined;
+      readonly offset: number;
+      readonly bytes: number;
+    }
   | { readonly type: "bitmap"; readonly block: string; readonly bits: Uint8Array }
   | { readonly type: "resumeAck"; readonly value: number }
   | { readonly type: "switchoverAck" };
