@@ -1,0 +1,94 @@
+/** The shapes of the agent's API. Migration routes use them too; the OpenAPI description is made from them. */
+import { z } from "zod";
+import { VM_NAME } from "../qemu/mod.ts";
+
+export const STRATEGIES = ["stop-and-copy", "precopy", "postcopy", "hybrid"] as const;
+export const ON_TIMEOUT = ["abort", "stop", "postcopy"] as const;
+
+const vmName = z.string().regex(VM_NAME);
+const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]{1,253}):\d{1,5}$/, "must be HOST:PORT");
+
+/** POST /v1/migrations */
+export const migrationOrderSchema = z.strictObject({
+  vm: vmName.describe("name of a VM of this host"),
+  to: address.describe("HOST:PORT of the target's agent (its --peer address)"),
+  strategy: z.enum(STRATEGIES).default("precopy"),
+  downtimeLimitMs: z.int().min(1).max(2_000_000).default(300).describe("as QEMU's downtime-limit"),
+  bandwidthBytesPerSec: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0).describe("0: no cap"),
+  timeoutMs: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0)
+    .describe("0: none; then onTimeout happens"),
+  onTimeout: z.enum(ON_TIMEOUT).default("abort").describe("stop: stop the guest and copy the rest"),
+});
+export type MigrationOrder = z.output<typeof migrationOrderSchema>;
+export type MigrationOrderInput = z.input<typeof migrationOrderSchema>;
+
+/** What POST /v1/migrations answers. The rest comes as events and from GET /v1/migrations/:id. */
+export const migrationAcceptedSchema = z.object({ id: z.string() });
+
+/**
+ * GET /v1/migrations/:id, and the data of events "migration.progress" and "migration.ended".
+ * Rates are of the last interval. null: not known (yet).
+ */
+export const migrationStatusSchema = z.object({
+  id: z.string(),
+  vm: z.string(),
+  to: z.string(),
+  strategy: z.enum(STRATEGIES),
+  phase: z.string().describe("a state of docs/states.md"),
+  ended: z.boolean(),
+  elapsedMs: z.number(),
+  pass: z.number().nullable().describe("QEMU's dirty-sync-count"),
+  ramBytes: z.number().nullable(),
+  remainingBytes: z.number().nullable(),
+  streamBytesPerSec: z.number().nullable(),
+  wireBytesPerSec: z.number().nullable(),
+  dirtyBytesPerSec: z.number().nullable(),
+  expectedDowntimeMs: z.number().nullable(),
+  timeLeftMs: z.number().nullable(),
+  report: z.looseObject({}).nullable().describe("the report, once ended"),
+});
+export type MigrationStatusBody = z.output<typeof migrationStatusSchema>;
+
+export const idParamsSchema = z.object({ id: z.string().min(1).max(64) });
+export const nameParamsSchema = z.object({ name: vmName });
+
+/** POST /v1/vms/adopt */
+export const adoptSchema = z.strictObject({
+  qmp: z.string().startsWith("/").describe("path of the QMP socket"),
+  oob: z.string().startsWith("/").optional().describe("path of a second QMP socket, for emergencies"),
+  name: vmName.optional().describe("default: QEMU's -name"),
+  spec: z.looseObject({}).optional().describe("the VM's spec where QMP cannot tell it (kernel, disks)"),
+});
+
+/** One VM in answers. */
+export const vmBodySchema = z.object({
+  name: z.string(),
+  status: z.string().describe("QEMU's run state; gone: QEMU has ended"),
+  incoming: z.boolean(),
+  busyWith: z.string().nullable(),
+  pid: z.number().nullable(),
+  qemuVersion: z.string(),
+  spec: z.looseObject({}),
+  dir: z.string(),
+  heartbeat: z
+    .object({ beats: z.number(), lastSeq: z.number().nullable(), lastAgoMs: z.number().nullable() })
+    .nullable(),
+  oracle: z
+    .object({
+      verified: z.number(),
+      lastVerified: z.number().nullable(),
+      corrupt: z.number(),
+      lastCorrupt: z.string().nullable(),
+    })
+    .nullable(),
+});
+export type VmBody = z.output<typeof vmBodySchema>;
+
+/** Every answer that is not 2xx. */
+export const errorBodySchema = z.object({
+  error: z.object({ code: z.string(), fields: z.looseObject({}), message: z.string() }),
+});
