@@ -9,6 +9,7 @@ export const EXIT = { done: 0, bug: 1, usage: 2, refused: 3, aborted: 4, inDoubt
 export interface Fields {
   USAGE: { problem: string };
   PEER_ERROR: { code: string; message: string };
+  KERNELS_MISSING: { path: string };
   // Relay and link
   SOCKET_TAKEN: { path: string };
   SOCKET_FOLDER_MISSING: { path: string };
@@ -68,6 +69,13 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The other side failed with ${f.code}: ${f.message}`,
     wayOut: "Look the code up in the documentation of the version that runs there.",
+  },
+  KERNELS_MISSING: {
+    http: 500,
+    exit: 3,
+    retry: false,
+    say: (f) => `The compiled kernels are not at ${f.path}`,
+    wayOut: "Run `npm run setup` in the checkout; a published package brings them along.",
   },
   SOCKET_TAKEN: {
     http: 409,

@@ -1,0 +1,2 @@
+// The kernels' exports; one kernel a file.
+export { hashPages, hashRange, seed } from "./hash";

@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { GodwitError } from "../src/errors/mod.ts";
+import { ADDRESSES_AT, FREE_START, HASHES_AT, ZERO_PAGE_AT } from "./layout.ts";
+import { BATCH_PAGES_MAX, type PageKernels } from "./types.ts";
+
+/** Where the compiled kernels lie. */
+export const WASM_FILE = join(import.meta.dirname, "build", "kernels.wasm");
+
+const WASM_PAGE_BYTES = 65_536;
+/** 1 GiB: far above any arena, and every address is a small integer to V8. */
+export const MEMORY_BYTES_MAX = 2 ** 30;
+
+/** The functions that the module exports; numbers are u32. */
+interface Exports {
+  hashPages(count: number): void;
+  hashRange(address: number, length: number): void;
+  seed(low: number, high: number): void;
+}
+
+/**
+ * Instantiates the kernels with a memory of their own.
+ * @param options.memoryBytes  scratch and arenas together, 128 KiB..1 GiB; rounded up to a multiple of 64 KiB
+ * @throws GodwitError KERNELS_MISSING when they have not been compiled
+ */
+export function loadKernels(options: { readonly memoryBytes: number }): PageKernels {
+  const { memoryBytes } = options;
+  if (!(memoryBytes >= 2 * FREE_START && memoryBytes <= MEMORY_BYTES_MAX)) {
+    throw new RangeError(`memoryBytes ${memoryBytes} is outside ${2 * FREE_START}..${MEMORY_BYTES_MAX}`);
+  }
+  const pages = Math.ceil(memoryBytes / WASM_PAGE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const instance = new WebAssembly.Instance(compiled(), { env: { memory } });
+  const { hashPages, hashRange, seed } = instance.exports as unknown as Exports;
+  seed(0, 0);
+  return {
+    bytes: new Uint8Array(memory.buffer),
+    freeStart: FREE_START,
+    zeroPage: ZERO_PAGE_AT,
+    addresses: new Uint32Array(memory.buffer, ADDRESSES_AT, BATCH_PAGES_MAX),
+    hashes: new Uint32Array(memory.buffer, HASHES_AT, 2 * BATCH_PAGES_MAX),
+    hashPages,
+    hashRange,
+    seed,
+  };
+}
+
+function compiled(): WebAssembly.Module {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = readFileSync(WASM_FILE);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw new GodwitError("KERNELS_MISSING", { path: WASM_FILE }, { cause: error });
+  }
+  return new WebAssembly.Module(bytes);
+}

@@ -1,0 +1,80 @@
+/**
+ * How fast the page kernels are, against a plain copy of the same pages on the same machine.
+ * `node lab/bench/kernels.ts [--json]`. Two working sets: one that fits the cache (pages just read from a socket are
+ * there) and one far larger than it. Rounds of hash and copy alternate; the median of their rates is printed.
+ */
+import { parseArgs } from "node:util";
+import { BATCH_PAGES_MAX, loadKernels, PAGE_BYTES, type PageKernels } from "../../kernels/mod.ts";
+
+const ROUNDS = 15;
+/** Bytes per measured round: long enough for the clock, short enough for a shared machine. */
+const ROUND_BYTES = 192 * 2 ** 20;
+
+interface Result {
+  readonly workingSetBytes: number;
+  readonly hashBytesPerSec: number;
+  readonly copyBytesPerSec: number;
+  readonly ratio: number;
+}
+
+function hashRound(kernels: PageKernels, at: number, bytes: number): void {
+  for (let done = 0; done < ROUND_BYTES; ) {
+    for (let base = 0; base < bytes && done < ROUND_BYTES; base += BATCH_PAGES_MAX * PAGE_BYTES) {
+      const pages = Math.min(BATCH_PAGES_MAX, (bytes - base) / PAGE_BYTES);
+      for (let i = 0; i < pages; i++) kernels.addresses[i] = at + base + i * PAGE_BYTES;
+      kernels.hashPages(pages);
+      done += pages * PAGE_BYTES;
+    }
+  }
+}
+
+/** Copies page by page: what moving the pages once more would cost. */
+function copyRound(bytes: Uint8Array, from: number, to: number, length: number): void {
+  for (let done = 0; done < ROUND_BYTES; ) {
+    for (let base = 0; base < length && done < ROUND_BYTES; base += PAGE_BYTES) {
+      bytes.set(bytes.subarray(from + base, from + base + PAGE_BYTES), to + base);
+      done += PAGE_BYTES;
+    }
+  }
+}
+
+function bytesPerSec(round: () => void): number {
+  const start = process.hrtime.bigint();
+  round();
+  return (ROUND_BYTES * 1e9) / Number(process.hrtime.bigint() - start);
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+
+function measure(kernels: PageKernels, workingSetBytes: number): Result {
+  const from = kernels.freeStart;
+  const to = from + workingSetBytes;
+  for (let i = from; i < to; i++) kernels.bytes[i] = (i * 2654435761) >>> 24;
+  const hash: number[] = [];
+  const copy: number[] = [];
+  // The first rounds are slower: the engine still compiles. Left out.
+  for (let round = -2; round < ROUNDS; round++) {
+    const hashed = bytesPerSec(() => hashRound(kernels, from, workingSetBytes));
+    const copied = bytesPerSec(() => copyRound(kernels.bytes, from, to, workingSetBytes));
+    if (round < 0) continue;
+    hash.push(hashed);
+    copy.push(copied);
+  }
+  const hashBytesPerSec = median(hash);
+  const copyBytesPerSec = median(copy);
+  return { workingSetBytes, hashBytesPerSec, copyBytesPerSec, ratio: hashBytesPerSec / copyBytesPerSec };
+}
+
+const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const LARGE = 128 * 2 ** 20;
+const kernels = loadKernels({ memoryBytes: 2 * LARGE + 2 ** 20 });
+for (const workingSetBytes of [256 * 1024, LARGE]) {
+  const result = measure(kernels, workingSetBytes);
+  if (values.json) console.log(JSON.stringify(result));
+  else {
+    const gigabytes = (n: number): string => (n / 1e9).toFixed(2);
+    console.log(
+      `${workingSetBytes / 1024} KiB: hash ${gigabytes(result.hashBytesPerSec)} GB/s, copy ${gigabytes(result.copyBytesPerSec)} GB/s, ratio ${result.ratio.toFixed(2)}`,
+    );
+  }
+}
