@@ -1,3 +1,12 @@
+export { InvariantBroken } from "./assert.ts";
+export {
+  SOURCE_EDGES,
+  SOURCE_MAY_RUN,
+  type SourcePhase,
+  TARGET_EDGES,
+  TARGET_MAY_RUN,
+  type TargetPhase,
+} from "./phases.ts";
 export {
   type AgentFacts,
   agentReport,
@@ -9,3 +18,23 @@ export {
   STRATEGIES,
   type Strategy,
 } from "./report.ts";
+export {
+  canCancel,
+  canPostcopy,
+  reportedError,
+  type SourceEffect,
+  type SourceEvent,
+  type SourceState,
+  sourceSettled,
+  sourceStart,
+  sourceStep,
+} from "./source.ts";
+export { mayUsePostcopy, type Plan, TIMEOUT_ACTIONS, type TimeoutAction } from "./strategy.ts";
+export {
+  type TargetEffect,
+  type TargetEvent,
+  type TargetState,
+  targetSettled,
+  targetStart,
+  targetStep,
+} from "./target.ts";

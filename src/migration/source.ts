@@ -1,0 +1,354 @@
+/** The source side as a pure machine: what happened goes in, what to become and what to do comes out. */
+import { GodwitError, type WireError } from "../errors/mod.ts";
+import type { Barrier } from "../stream/mod.ts";
+import { assert } from "./assert.ts";
+import { SOURCE_EDGES, SOURCE_MAY_RUN, type SourcePhase, type TargetPhase } from "./phases.ts";
+import { mayUsePostcopy, type Plan, startsPostcopyAt, stopsFirst } from "./strategy.ts";
+
+export interface SourceState {
+  readonly phase: SourcePhase;
+  readonly plan: Plan;
+  /** Our own `stop` was ordered: QEMU does not start the guest by itself, an abort has to. */
+  readonly held: boolean;
+  /** The source relay is running. */
+  readonly carrying: boolean;
+  /** The source QEMU is dead. */
+  readonly gone: boolean;
+  /** The newest verdict on the digests; null before the first. */
+  readonly equal: boolean | null;
+  /** Post-copy: the target QEMU has every page. */
+  readonly delivered: boolean;
+  /** What is asked of the target while in doubt. */
+  readonly wants: "commit" | "discard";
+  /** The first error; later ones are echoes. */
+  readonly error: WireError | null;
+}
+
+export type SourceEvent =
+  | { readonly type: "targetReady" }
+  | { readonly type: "relayReady" }
+  /** A MIGRATION event of QEMU, or query-migrate's status. */
+  | { readonly type: "qemuStatus"; readonly status: string; readonly error?: WireError }
+  | { readonly type: "pass"; readonly pass: number }
+  | { readonly type: "guestStopped" }
+  | { readonly type: "sourceGone"; readonly error: WireError }
+  | { readonly type: "verdict"; readonly barrier: Barrier; readonly equal: boolean }
+  | { readonly type: "packageLoaded" }
+  | { readonly type: "targetLoaded" }
+  | { readonly type: "relayEnded"; readonly error: WireError | null }
+  /** The target agent's word; undefined when it gave none within its time. */
+  | { readonly type: "targetSays"; readonly phase: TargetPhase | undefined }
+  | { readonly type: "timeout" }
+  | { readonly type: "askAgain" }
+  | { readonly type: "cancel" }
+  | { readonly type: "postcopy" }
+  /** An effect could not be carried out (those after it in the list were not tried). */
+  | { readonly type: "failed"; readonly error: WireError }
+  | { readonly type: "sourceRuns" }
+  | { readonly type: "sourceStuck"; readonly error: WireError };
+
+export type SourceEffect =
+  | "startRelay"
+  /** Capabilities and parameters of the source QEMU. */
+  | "configure"
+  | "stopGuest"
+  | "migrate"
+  | "startPostcopy"
+  | "releaseShut"
+  | "sendCommit"
+  /** Asks the target to discard and waits for its word. */
+  | "askDiscard"
+  /** Asks the target again after a while: `askAgain`. */
+  | "askLater"
+  | "askTarget"
+  /** Tells the target to discard; the source does not need the answer. */
+  | "discardTarget"
+  | "stopRelay"
+  /** migrate_cancel if need be, `cont` if need be, and a look whether it runs. */
+  | "resumeSource"
+  /** The source QEMU is ended and its VM forgotten: it lives at the target. */
+  | "dropSource"
+  | "report";
+
+type Step = readonly [SourceState, readonly SourceEffect[]];
+
+export function sourceStart(plan: Plan): SourceState {
+  return {
+    phase: "preparing",
+    plan,
+    held: false,
+    carrying: false,
+    gone: false,
+    equal: null,
+    delivered: false,
+    wants: "discard",
+    error: null,
+  };
+}
+
+/** Until this is false a cancel leaves the guest running at the source. */
+export function canCancel(phase: SourcePhase): boolean {
+  return phase === "preparing" || phase === "starting" || phase === "precopy" || phase === "switchover";
+}
+
+/** Whether "go to post-copy now" can be obeyed. */
+export function canPostcopy(state: SourceState): boolean {
+  return state.phase === "precopy" && mayUsePostcopy(state.plan);
+}
+
+/** The error that a report of this state carries. */
+export function reportedError(state: SourceState): WireError | null {
+  return state.phase === "inDoubt" ? (state.error ?? IN_DOUBT) : state.error;
+}
+
+export function sourceSettled(phase: SourcePhase): boolean {
+  return Object.keys(SOURCE_EDGES[phase].to).length === 0;
+}
+
+/**
+ * One step. Pure: no clock, no socket. Events that mean nothing in a phase change nothing.
+ * @throws InvariantBroken when the step would break a rule of the table: a bug
+ */
+export function sourceStep(before: SourceState, event: SourceEvent): Step {
+  const noted = note(before, event);
+  const [after, effects] = sourceSettled(before.phase) ? [noted, []] : decide(noted, event);
+  check(before, after, effects);
+  return [after, effects];
+}
+
+/** Facts that hold whatever the phase. */
+function note(state: SourceState, event: SourceEvent): SourceState {
+  switch (event.type) {
+    case "verdict":
+      return { ...state, equal: state.equal !== false && event.equal };
+    case "relayEnded":
+      return { ...state, carrying: false };
+    case "sourceGone":
+      return { ...state, gone: true };
+    case "targetLoaded":
+      return { ...state, delivered: true };
+    default:
+      return state;
+  }
+}
+
+function decide(state: SourceState, event: SourceEvent): Step {
+  switch (state.phase) {
+    case "preparing":
+      return preparing(state, event);
+    case "starting":
+      if (event.type === "relayReady") return begin({ ...state, carrying: true });
+      return undo(state, event) ?? [state, []];
+    case "precopy":
+      return precopy(state, event);
+    case "switchover":
+      if (event.type === "targetLoaded") return loaded(state);
+      return undo(state, event) ?? [state, []];
+    case "handover":
+      return handover(state, event);
+    case "loaded":
+      return releasing(state, event);
+    case "committing":
+    case "undoing":
+    case "inDoubt":
+      return asking(state, event);
+    case "postcopy":
+      return postcopy(state, event);
+    case "aborting":
+      if (event.type === "sourceRuns") return [{ ...state, phase: "aborted" }, ["report"]];
+      if (event.type === "sourceStuck" || event.type === "sourceGone") return lost(state, event.error);
+      return [state, []];
+    case "completed":
+    case "refused":
+    case "aborted":
+    case "lost":
+      return [state, []];
+  }
+}
+
+function preparing(state: SourceState, event: SourceEvent): Step {
+  if (event.type === "targetReady") return [{ ...state, phase: "starting" }, ["startRelay"]];
+  if (event.type === "failed") {
+    return [{ ...fail(state, event.error), phase: "refused" }, ["discardTarget", "report"]];
+  }
+  if (event.type === "cancel") {
+    return [{ ...fail(state, CANCELLED), phase: "aborted" }, ["discardTarget", "report"]];
+  }
+  if (event.type === "sourceGone") return lost(state, event.error);
+  return [state, []];
+}
+
+function begin(state: SourceState): Step {
+  if (!stopsFirst(state.plan)) return [{ ...state, phase: "precopy" }, ["configure", "migrate"]];
+  return [{ ...state, phase: "precopy", held: true }, ["configure", "stopGuest", "migrate"]];
+}
+
+function precopy(state: SourceState, event: SourceEvent): Step {
+  switch (event.type) {
+    case "guestStopped":
+      return [{ ...state, phase: "switchover" }, []];
+    case "pass":
+      // Pass 1 is announced during QEMU's set-up; "active" is the moment when it obeys.
+      return event.pass > 1 && startsPostcopyAt(state.plan, event.pass) ? toPostcopy(state) : [state, []];
+    case "qemuStatus":
+      if (event.status === "active" && startsPostcopyAt(state.plan, 1)) return toPostcopy(state);
+      return undo(state, event) ?? [state, []];
+    case "postcopy":
+      return canPostcopy(state) ? toPostcopy(state) : [state, []];
+    case "targetLoaded":
+      return loaded(state);
+    case "timeout":
+      if (state.plan.onTimeout === "postcopy") return toPostcopy(state);
+      if (state.plan.onTimeout === "stop") return [{ ...state, held: true }, ["stopGuest"]];
+      return abort(state, TIMED_OUT);
+    default:
+      return undo(state, event) ?? [state, []];
+  }
+}
+
+/**
+ * The guest is stopped by our own order first: a QEMU that stopped it itself starts it again when the return path is
+ * lost after the END (10.0), beside the running target.
+ */
+function toPostcopy(state: SourceState): Step {
+  assert(mayUsePostcopy(state.plan), "post-copy needs the capability");
+  return [{ ...state, phase: "handover", held: true }, ["stopGuest", "startPostcopy"]];
+}
+
+function loaded(state: SourceState): Step {
+  if (state.equal !== true)
+    return state.phase === "handover" ? askDiscard(state, NOT_PROVEN) : abort(state, NOT_PROVEN);
+  return [{ ...state, phase: "loaded" }, ["releaseShut"]];
+}
+
+/** Failures while the source may still resume by itself. */
+function undo(state: SourceState, event: SourceEvent): Step | undefined {
+  if (event.type === "sourceGone") return lost(state, event.error);
+  const error = failure(event) ?? (event.type === "cancel" ? CANCELLED : undefined);
+  return error && abort(state, error);
+}
+
+function handover(state: SourceState, event: SourceEvent): Step {
+  if (event.type === "packageLoaded") return [{ ...state, phase: "postcopy" }, []];
+  if (event.type === "targetLoaded") return loaded(state);
+  if (event.type === "sourceGone") return lost(state, event.error);
+  const error = failure(event);
+  return error ? askDiscard(state, error) : [state, []];
+}
+
+function releasing(state: SourceState, event: SourceEvent): Step {
+  const completed = event.type === "qemuStatus" && event.status === "completed";
+  if (completed || event.type === "sourceGone") {
+    return [{ ...state, phase: "committing", wants: "commit" }, ["sendCommit"]];
+  }
+  // A relay that ended tells nothing here: whether SHUT got through is QEMU's to say.
+  const error = event.type === "relayEnded" ? undefined : failure(event);
+  return error ? abort(state, error) : [state, []];
+}
+
+/** committing, undoing, inDoubt: the target agent is the arbiter. */
+function asking(state: SourceState, event: SourceEvent): Step {
+  if (event.type === "askAgain" && state.phase === "inDoubt") return [state, ["askTarget"]];
+  if (event.type !== "targetSays") return [state, []];
+  switch (event.phase) {
+    case "running":
+      return completed(state);
+    case "discarded":
+      return state.gone ? lost(state, SOURCE_DEAD) : abort(state, TARGET_DISCARDED);
+    case "postcopy":
+      return state.carrying ? [{ ...state, phase: "postcopy" }, []] : lost(state, CARRIER_LOST);
+    case "lost":
+      return state.wants === "commit" ? doubt(state) : lost(state, CARRIER_LOST);
+    case undefined:
+      return doubt(state);
+    default:
+      // It has not decided yet. Say again what we want; soon when it only just heard it.
+      if (state.phase !== "inDoubt") return doubt(state);
+      if (state.wants === "commit") return [{ ...state, phase: "committing" }, ["sendCommit"]];
+      return [{ ...state, phase: "undoing" }, ["askDiscard"]];
+  }
+}
+
+function postcopy(state: SourceState, event: SourceEvent): Step {
+  if (event.type === "targetLoaded") return [state, ["releaseShut"]];
+  if (event.type !== "relayEnded") return [state, []];
+  // SHUT(0) is the target QEMU's own word that it has every page.
+  if (event.error === null || state.delivered) return completed(state);
+  return lost(state, event.error);
+}
+
+function abort(state: SourceState, error: WireError): Step {
+  return [{ ...fail(state, error), phase: "aborting" }, ["discardTarget", "stopRelay", "resumeSource"]];
+}
+
+function askDiscard(state: SourceState, error: WireError): Step {
+  return [{ ...fail(state, error), phase: "undoing", wants: "discard" }, ["askDiscard"]];
+}
+
+function doubt(state: SourceState): Step {
+  if (state.phase === "inDoubt") return [state, ["askLater"]];
+  return [{ ...state, phase: "inDoubt" }, ["report", "askLater"]];
+}
+
+function completed(state: SourceState): Step {
+  return [{ ...state, phase: "completed", error: null }, ["report", "stopRelay", "dropSource"]];
+}
+
+function lost(state: SourceState, error: WireError): Step {
+  return [{ ...fail(state, error), phase: "lost" }, ["discardTarget", "stopRelay", "report"]];
+}
+
+function fail(state: SourceState, error: WireError): SourceState {
+  return state.error === null ? { ...state, error } : state;
+}
+
+function failure(event: SourceEvent): WireError | undefined {
+  switch (event.type) {
+    case "failed":
+      return event.error;
+    case "relayEnded":
+      return event.error ?? ENDED_EARLY;
+    case "verdict":
+      return event.equal ? undefined : NOT_PROVEN;
+    case "qemuStatus":
+      return FAILED_STATUS.has(event.status) ? (event.error ?? SOURCE_FAILED(event.status)) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const FAILED_STATUS: ReadonlySet<string> = new Set(["failed", "cancelled", "cancelling", "postcopy-paused"]);
+const say = (error: GodwitError): WireError => error.toJSON();
+const CANCELLED = say(new GodwitError("CANCELLED", {}));
+const TIMED_OUT = say(new GodwitError("MIGRATION_TIMEOUT", {}));
+const NOT_PROVEN = say(new GodwitError("NOT_PROVEN", {}));
+const ENDED_EARLY = say(
+  new GodwitError("RELAY_ENDED", { side: "source", reason: "it ended before the target had loaded" }),
+);
+const CARRIER_LOST = say(new GodwitError("POSTCOPY_LOST", {}));
+const SOURCE_DEAD = say(new GodwitError("SOURCE_QEMU_GONE", { phase: "commit" }));
+const TARGET_DISCARDED = say(new GodwitError("TARGET_DISCARDED", {}));
+const IN_DOUBT = say(new GodwitError("IN_DOUBT", {}));
+const SOURCE_FAILED = (status: string) =>
+  say(new GodwitError("QEMU_MIGRATION_FAILED", { status, reason: "no reason given" }));
+
+function check(before: SourceState, after: SourceState, effects: readonly SourceEffect[]): void {
+  if (before.phase !== after.phase) {
+    assert(after.phase in SOURCE_EDGES[before.phase].to, `no edge ${before.phase} -> ${after.phase}`);
+  }
+  if (effects.includes("resumeSource"))
+    assert(after.phase === "aborting", "only an abort resumes the source");
+  if (effects.includes("sendCommit")) {
+    assert(!SOURCE_MAY_RUN.has(after.phase), "the source may not run once the commit is sent");
+    assert(after.equal === true, "no commit without equal digests");
+  }
+  if (effects.includes("releaseShut") && after.phase === "loaded") {
+    assert(after.equal === true && after.delivered, "SHUT is released when the target has all of it");
+  }
+  if (effects.includes("startPostcopy"))
+    assert(after.held, "before post-copy the guest is stopped by our own order");
+  if (effects.includes("dropSource"))
+    assert(after.phase === "completed", "only a completed move drops the source");
+  if (after.phase === "aborted" || after.phase === "refused")
+    assert(after.error !== null, "an undone move says why");
+}

@@ -1,0 +1,173 @@
+/** The target side as a pure machine. It is the arbiter: what it has recorded decides who owns the guest. */
+import { GodwitError, type WireError } from "../errors/mod.ts";
+import type { Barrier } from "../stream/mod.ts";
+import { assert } from "./assert.ts";
+import { TARGET_EDGES, TARGET_MAY_RUN, type TargetPhase } from "./phases.ts";
+
+export interface TargetState {
+  readonly phase: TargetPhase;
+  /** The newest verdict on the digests; null before the first. */
+  readonly equal: boolean | null;
+  /** The commit came before our own relay told us that QEMU had loaded. */
+  readonly commitAsked: boolean;
+  /** Everything is here (SHUT(0)). */
+  readonly delivered: boolean;
+  readonly error: WireError | null;
+}
+
+export type TargetEvent =
+  | { readonly type: "started" }
+  | { readonly type: "failed"; readonly error: WireError }
+  | { readonly type: "linkUp" }
+  | { readonly type: "verdict"; readonly barrier: Barrier; readonly equal: boolean }
+  | { readonly type: "packageLoaded" }
+  | { readonly type: "targetLoaded" }
+  | { readonly type: "commit" }
+  | { readonly type: "discard"; readonly error: WireError }
+  | { readonly type: "guestRuns" }
+  /** QEMU refused `cont`, and query-status says that it stands still. */
+  | { readonly type: "contRefused"; readonly error: WireError }
+  | { readonly type: "targetGone"; readonly error: WireError }
+  | { readonly type: "relayEnded"; readonly error: WireError | null }
+  /** Nobody connected in time. */
+  | { readonly type: "timeout" }
+  /** QEMU, relay, sockets and files of the attempt are gone. */
+  | { readonly type: "ended" };
+
+export type TargetEffect =
+  | "start"
+  | "contTarget"
+  /** Ends QEMU and relay and removes what belongs to them: `ended`. */
+  | "endTarget"
+  /** The VM is this host's now. */
+  | "registerVm";
+
+type Step = readonly [TargetState, readonly TargetEffect[]];
+
+export function targetStart(): TargetState {
+  return { phase: "preparing", equal: null, commitAsked: false, delivered: false, error: null };
+}
+
+export function targetSettled(phase: TargetPhase): boolean {
+  return Object.keys(TARGET_EDGES[phase].to).length === 0;
+}
+
+/**
+ * One step. The driver records a new phase durably before it does the effects: `committed` is on disk before `cont`.
+ * @throws InvariantBroken when the step would break a rule of the table: a bug
+ */
+export function targetStep(before: TargetState, event: TargetEvent): Step {
+  const noted = note(before, event);
+  const [after, effects] = decide(noted, event);
+  check(before, after, effects);
+  return [after, effects];
+}
+
+function note(state: TargetState, event: TargetEvent): TargetState {
+  if (event.type === "verdict") return { ...state, equal: state.equal !== false && event.equal };
+  if (event.type === "commit") return { ...state, commitAsked: true };
+  if (event.type === "targetLoaded") return { ...state, delivered: true };
+  return state;
+}
+
+function decide(state: TargetState, event: TargetEvent): Step {
+  switch (state.phase) {
+    case "preparing":
+      if (event.type === "started") return [{ ...state, phase: "ready" }, []];
+      return discard(state, event) ?? [state, []];
+    case "ready":
+      if (event.type === "linkUp") return [{ ...state, phase: "loading" }, []];
+      return discard(state, event) ?? [state, []];
+    case "loading":
+      return loading(state, event);
+    case "loaded":
+      if (event.type === "commit") return commit(state);
+      // Without the relay too everything is here: only the source's word or QEMU's death ends this.
+      if (event.type === "discard" || event.type === "targetGone") return end(state, event.error);
+      return [state, []];
+    case "committed":
+      return committed(state, event);
+    case "postcopy":
+      if (event.type === "targetLoaded") return [{ ...state, phase: "running" }, []];
+      return breakdown(state, event) ?? [state, []];
+    case "discarding":
+      return event.type === "ended" ? [{ ...state, phase: "discarded" }, []] : [state, []];
+    case "running":
+    case "discarded":
+    case "lost":
+      return [state, []];
+  }
+}
+
+function loading(state: TargetState, event: TargetEvent): Step {
+  if (event.type === "packageLoaded" && state.equal !== false) return commit(state);
+  if (event.type === "targetLoaded") {
+    if (state.equal !== true) return end(state, NOT_PROVEN);
+    return state.commitAsked ? commit(state) : [{ ...state, phase: "loaded" }, []];
+  }
+  return discard(state, event) ?? [state, []];
+}
+
+function commit(state: TargetState): Step {
+  return [{ ...state, phase: "committed" }, ["contTarget"]];
+}
+
+function committed(state: TargetState, event: TargetEvent): Step {
+  if (event.type === "guestRuns")
+    return [{ ...state, phase: state.delivered ? "running" : "postcopy" }, ["registerVm"]];
+  if (event.type === "contRefused") return end(state, event.error);
+  return breakdown(state, event) ?? [state, []];
+}
+
+/** What ends a guest that has run or may have run here. */
+function breakdown(state: TargetState, event: TargetEvent): Step | undefined {
+  const error =
+    event.type === "targetGone" || (event.type === "relayEnded" && !state.delivered)
+      ? (event.error ?? ENDED_EARLY)
+      : undefined;
+  return error && [{ ...fail(state, error), phase: "lost" }, []];
+}
+
+function discard(state: TargetState, event: TargetEvent): Step | undefined {
+  switch (event.type) {
+    case "failed":
+    case "discard":
+    case "targetGone":
+      return end(state, event.error);
+    case "relayEnded":
+      return end(state, event.error ?? ENDED_EARLY);
+    case "timeout":
+      return end(state, NOBODY_CAME);
+    case "verdict":
+      return event.equal ? undefined : end(state, NOT_PROVEN);
+    default:
+      return undefined;
+  }
+}
+
+function end(state: TargetState, error: WireError): Step {
+  return [{ ...fail(state, error), phase: "discarding" }, ["endTarget"]];
+}
+
+function fail(state: TargetState, error: WireError): TargetState {
+  return state.error === null ? { ...state, error } : state;
+}
+
+const NOT_PROVEN = new GodwitError("NOT_PROVEN", {}).toJSON();
+const NOBODY_CAME = new GodwitError("SOURCE_ABSENT", {}).toJSON();
+const ENDED_EARLY = new GodwitError("RELAY_ENDED", {
+  side: "target",
+  reason: "it ended before QEMU had loaded",
+}).toJSON();
+
+function check(before: TargetState, after: TargetState, effects: readonly TargetEffect[]): void {
+  if (before.phase !== after.phase) {
+    assert(after.phase in TARGET_EDGES[before.phase].to, `no edge ${before.phase} -> ${after.phase}`);
+  }
+  if (effects.includes("contTarget")) {
+    assert(TARGET_MAY_RUN.has(after.phase), "only a recorded commit starts the target's guest");
+    assert(after.equal !== false, "a guest whose memory differs never starts");
+  }
+  if (effects.includes("endTarget"))
+    assert(!TARGET_MAY_RUN.has(after.phase), "an owned guest is never discarded");
+}
