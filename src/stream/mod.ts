@@ -1,5 +1,19 @@
 /** QEMU's migration stream and return path: reader and writer. Facts of the format: docs/stream.md. */
+export { CARRY_BYTES_MAX, COMMAND_NAMES, Command, RamFlag } from "./format.ts";
+export { RamRecordReader } from "./ram-records.ts";
+export { type RamSection, StreamReader, type StreamReaderOptions } from "./reader.ts";
+export {
+  encodeRecord,
+  explicitFirst,
+  putRecordHead,
+  RECORD_BYTES_MAX,
+  RECORD_HEAD_BYTES_MAX,
+  type RecordHead,
+} from "./record-writer.ts";
+export { type ReturnPathHandler, type ReturnPathOptions, ReturnPathReader } from "./return-path.ts";
+export { encodeReturnMessage } from "./return-writer.ts";
 export { RULES, type StreamRule } from "./rules.ts";
+export type { PageHandler } from "./scanner.ts";
 export {
   type Barrier,
   type Element,
@@ -10,3 +24,27 @@ export {
   type StreamHandler,
   type Subsection,
 } from "./types.ts";
+export {
+  DISCARD_RANGES_MAX,
+  EMPTY_SECTION_BYTES,
+  emptyEnd,
+  encodeAdvise,
+  encodeBlockList,
+  encodeCommand,
+  encodeConfiguration,
+  encodeDescription,
+  encodeDiscard,
+  encodeEof,
+  encodeEos,
+  encodeHeader,
+  encodePackaged,
+  encodePing,
+  encodeRecvBitmap,
+  encodeSectionFull,
+  encodeSectionStart,
+  endHeader,
+  footer,
+  partHeader,
+  partTrailer,
+  type SectionName,
+} from "./writer.ts";
