@@ -1,3 +1,6 @@
+export { type KvmVerdict, kvmVerdict } from "./accel.ts";
+export { type AdoptOptions, adoptVm, reopenVm } from "./adopt.ts";
+export { type VmPaths, vmPaths } from "./args.ts";
 export type {
   CommandAnswer,
   CommandArgs,
@@ -12,9 +15,15 @@ export type {
   QmpEvent,
   RunState,
 } from "./commands.ts";
+export { type LaunchOptions, launchVm, logTail, type RunningVm, recordOf, stopVm } from "./launch.ts";
 export { LineSplitter } from "./lines.ts";
 export { Monitor, openMonitor } from "./monitor.ts";
+export { DEFAULT_QEMU, probeQemu, type QemuCommand, type QemuFacts, resolveMachine } from "./probe.ts";
+export { isAlive, listenerOf, type ProcessId, processId, signal, waitForExit } from "./process.ts";
 export { connectQmp, type ExecuteOptions, Qmp, type QmpOptions } from "./qmp.ts";
+export { readRecord, type VmRecord, writeRecord } from "./record.ts";
+export { resolveSpec } from "./resolve.ts";
+export { openLog, privateDir, socketPath } from "./runDir.ts";
 export { formatSize, parseSize, SIZE_FORMS } from "./size.ts";
 export {
   memoryBytesOf,
@@ -27,3 +36,4 @@ export {
   type VmSpecInput,
   vmSpecSchema,
 } from "./spec.ts";
+export { versionText } from "./version.ts";
