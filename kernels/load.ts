@@ -21,16 +21,17 @@ interface Exports {
 /**
  * Instantiates the kernels with a memory of their own.
  * @param options.memoryBytes  scratch and arenas together, 128 KiB..1 GiB; rounded up to a multiple of 64 KiB
+ * @param options.file  the compiled kernels, if they lie elsewhere
  * @throws GodwitError KERNELS_MISSING when they have not been compiled
  */
-export function loadKernels(options: { readonly memoryBytes: number }): PageKernels {
-  const { memoryBytes } = options;
+export function loadKernels(options: { readonly memoryBytes: number; readonly file?: string }): PageKernels {
+  const { memoryBytes, file = WASM_FILE } = options;
   if (!(memoryBytes >= 2 * FREE_START && memoryBytes <= MEMORY_BYTES_MAX)) {
     throw new RangeError(`memoryBytes ${memoryBytes} is outside ${2 * FREE_START}..${MEMORY_BYTES_MAX}`);
   }
   const pages = Math.ceil(memoryBytes / WASM_PAGE_BYTES);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const instance = new WebAssembly.Instance(compiled(), { env: { memory } });
+  const instance = new WebAssembly.Instance(compiled(file), { env: { memory } });
   const { hashPages, hashRange, seed } = instance.exports as unknown as Exports;
   seed(0, 0);
   return {
@@ -45,13 +46,13 @@ export function loadKernels(options: { readonly memoryBytes: number }): PageKern
   };
 }
 
-function compiled(): WebAssembly.Module {
+function compiled(file: string): WebAssembly.Module {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = readFileSync(WASM_FILE);
+    bytes = readFileSync(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    throw new GodwitError("KERNELS_MISSING", { path: WASM_FILE }, { cause: error });
+    throw new GodwitError("KERNELS_MISSING", { path: file }, { cause: error });
   }
   return new WebAssembly.Module(bytes);
 }

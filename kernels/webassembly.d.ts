@@ -7,6 +7,8 @@ declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);
   }
+  /** What a trap throws. */
+  class RuntimeError extends Error {}
   class Instance {
     constructor(module: Module, imports: { readonly [module: string]: { readonly [name: string]: Memory } });
     readonly exports: { readonly [name: string]: unknown };

@@ -1,0 +1,2 @@
+export { type DigestTotal, type Hash64, PageDigest, sameTotal, totalText } from "./digest.ts";
+export { PageHasher, zeroPageHash } from "./hasher.ts";
