@@ -10,6 +10,10 @@ export interface Fields {
   USAGE: { problem: string };
   PEER_ERROR: { code: string; message: string };
   KERNELS_MISSING: { path: string };
+  // Set-up and lab
+  SETUP_MISSING: { path: string };
+  SETUP_NEEDS: { what: string };
+  SETUP_FAILED: { command: string; reason: string };
   // Relay and link
   SOCKET_TAKEN: { path: string };
   SOCKET_FOLDER_MISSING: { path: string };
@@ -21,12 +25,13 @@ export interface Fields {
   LINK_FRAME: { rule: string };
   LINK_BUSY: { address: string };
   ABORTED_BY_PEER: { reason: string };
-  STREAM_INVALID: { rule: string; atByte: number };
+  STREAM_INVALID: { rule: string; atByte: number; why?: string };
   STREAM_NOT_QEMU: { firstBytes: string };
   DIGEST_MISMATCH: { pages: number; source: string; target: string };
   SOURCE_QEMU_GONE: { phase: string };
   TARGET_QEMU_GONE: { phase: string };
   REPORT_NOT_WRITTEN: { path: string; reason: string };
+  FILE_UNREADABLE: { path: string; reason: string };
   // QEMU and its monitor
   QMP_TIMEOUT: { command: string; timeoutMs: number };
   QMP_CLOSED: { monitor: string; reason: string };
@@ -94,6 +99,27 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The compiled kernels are not at ${f.path}`,
     wayOut: "Run `npm run setup` in the checkout; a published package brings them along.",
+  },
+  SETUP_MISSING: {
+    http: 500,
+    exit: 3,
+    retry: false,
+    say: (f) => `Set-up has not run, or what it prepared is gone: ${f.path}`,
+    wayOut: "Run `npm run setup` in the checkout.",
+  },
+  SETUP_NEEDS: {
+    http: 500,
+    exit: 3,
+    retry: false,
+    say: (f) => `This system does not have, and set-up cannot install here: ${f.what}`,
+    wayOut: "Install it by the means of this system, then run the same command again.",
+  },
+  SETUP_FAILED: {
+    http: 500,
+    exit: 3,
+    retry: true,
+    say: (f) => `Set-up failed at \`${f.command}\`: ${f.reason}`,
+    wayOut: "Mend what the message names and run the same command again; nothing half-done is ever used.",
   },
   SOCKET_TAKEN: {
     http: 409,
@@ -169,7 +195,7 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     http: 502,
     exit: 4,
     retry: false,
-    say: (f) => `QEMU's stream breaks the rule ${f.rule} at byte ${f.atByte}`,
+    say: (f) => `QEMU's stream breaks the rule ${f.rule} at byte ${f.atByte}${f.why ? `: ${f.why}` : ""}`,
     wayOut: "Capture the stream and look at it with `godwit dump`.",
   },
   STREAM_NOT_QEMU: {
@@ -207,6 +233,13 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The report could not be written to ${f.path}: ${f.reason}`,
     wayOut: "The migration itself is not affected. Free space or give another path.",
+  },
+  FILE_UNREADABLE: {
+    http: 400,
+    exit: 2,
+    retry: false,
+    say: (f) => `${f.path} cannot be read: ${f.reason}`,
+    wayOut: "Give the path of a file that you may read.",
   },
   QMP_TIMEOUT: {
     http: 504,

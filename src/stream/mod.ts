@@ -14,6 +14,7 @@ export { type ReturnPathHandler, type ReturnPathOptions, ReturnPathReader } from
 export { encodeReturnMessage } from "./return-writer.ts";
 export { RULES, type StreamRule } from "./rules.ts";
 export type { PageHandler } from "./scanner.ts";
+export { type CutTail, cutTail, type TailPiece } from "./tail.ts";
 export {
   type Barrier,
   type Element,

@@ -30,10 +30,7 @@ export interface RecordHead {
 export function putRecordHead(out: Uint8Array, at: number, head: RecordHead): number {
   const { block, offset, kind, bodyBytes, previous } = head;
   invariant(offset % PAGE_BYTES === 0 && offset + PAGE_BYTES <= block.bytes, "a page lies inside its block");
-  invariant(
-    at + headBytes(head) <= out.length,
-    "the head has room",
-  );
+  invariant(at + headBytes(head) <= out.length, "the head has room");
   const continues = previous !== undefined && previous.name === block.name;
   let p = put64(out, at, offset + FLAGS[kind] + (continues ? RamFlag.continue : 0));
   if (!continues) p = putName(out, p, block);
