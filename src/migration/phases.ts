@@ -43,7 +43,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     about: "Memory crosses. The source can resume at any moment.",
     to: {
       switchover: "guest stopped (STOP)",
-      handover: "post-copy is ordered: stop the guest, start post-copy",
+      handover: "post-copy is ordered and our own `stop` holds the guest",
       loaded: "target loaded, digests equal (STOP seen late)",
       aborting: "failure, digests differ, timeout or cancel",
       lost: "source QEMU died",
@@ -53,13 +53,14 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     about:
       "The source's guest stands still, the rest of its state crosses. QEMU still resumes it when the move fails.",
     to: {
+      handover: "post-copy is ordered and our own `stop` holds the guest",
       loaded: "target loaded, digests equal",
       aborting: "failure, digests differ or cancel",
       lost: "source QEMU died",
     },
   },
   handover: {
-    about: "Post-copy was ordered. Our own `stop` keeps the source still, the target may start by itself.",
+    about: "Post-copy begins. Our own `stop` keeps the source still, the target may start by itself.",
     to: {
       postcopy: "package loaded: the target may run",
       loaded: "the last pass was quicker: target loaded, digests equal",

@@ -8,7 +8,9 @@ import { mayUsePostcopy, type Plan, startsPostcopyAt, stopsFirst } from "./strat
 export interface SourceState {
   readonly phase: SourcePhase;
   readonly plan: Plan;
-  /** Our own `stop` was ordered: QEMU does not start the guest by itself, an abort has to. */
+  /** Post-copy was ordered and begins as soon as the guest is held. */
+  readonly turning: boolean;
+  /** Our own `stop` holds the guest: QEMU does not start it by itself, an abort has to. */
   readonly held: boolean;
   /** The source relay is running. */
   readonly carrying: boolean;
@@ -31,6 +33,8 @@ export type SourceEvent =
   | { readonly type: "qemuStatus"; readonly status: string; readonly error?: WireError }
   | { readonly type: "pass"; readonly pass: number }
   | { readonly type: "guestStopped" }
+  /** `stopGuest` took effect before QEMU stopped the guest by itself (query-status says paused, not finish-migrate). */
+  | { readonly type: "guestHeld" }
   | { readonly type: "sourceGone"; readonly error: WireError }
   | { readonly type: "verdict"; readonly barrier: Barrier; readonly equal: boolean }
   | { readonly type: "packageLoaded" }
@@ -76,6 +80,7 @@ export function sourceStart(plan: Plan): SourceState {
   return {
     phase: "preparing",
     plan,
+    turning: false,
     held: false,
     carrying: false,
     gone: false,
@@ -127,6 +132,8 @@ function note(state: SourceState, event: SourceEvent): SourceState {
       return { ...state, gone: true };
     case "targetLoaded":
       return { ...state, delivered: true };
+    case "guestHeld":
+      return { ...state, held: true };
     default:
       return state;
   }
@@ -142,6 +149,7 @@ function decide(state: SourceState, event: SourceEvent): Step {
     case "precopy":
       return precopy(state, event);
     case "switchover":
+      if (event.type === "guestHeld" && state.turning) return startPostcopy(state);
       if (event.type === "targetLoaded") return loaded(state);
       return undo(state, event) ?? [state, []];
     case "handover":
@@ -180,13 +188,15 @@ function preparing(state: SourceState, event: SourceEvent): Step {
 
 function begin(state: SourceState): Step {
   if (!stopsFirst(state.plan)) return [{ ...state, phase: "precopy" }, ["configure", "migrate"]];
-  return [{ ...state, phase: "precopy", held: true }, ["configure", "stopGuest", "migrate"]];
+  return [{ ...state, phase: "precopy" }, ["configure", "stopGuest", "migrate"]];
 }
 
 function precopy(state: SourceState, event: SourceEvent): Step {
   switch (event.type) {
     case "guestStopped":
       return [{ ...state, phase: "switchover" }, []];
+    case "guestHeld":
+      return state.turning ? startPostcopy(state) : [state, []];
     case "pass":
       // Pass 1 is announced during QEMU's set-up; "active" is the moment when it obeys.
       return event.pass > 1 && startsPostcopyAt(state.plan, event.pass) ? toPostcopy(state) : [state, []];
@@ -199,7 +209,7 @@ function precopy(state: SourceState, event: SourceEvent): Step {
       return loaded(state);
     case "timeout":
       if (state.plan.onTimeout === "postcopy") return toPostcopy(state);
-      if (state.plan.onTimeout === "stop") return [{ ...state, held: true }, ["stopGuest"]];
+      if (state.plan.onTimeout === "stop") return [state, ["stopGuest"]];
       return abort(state, TIMED_OUT);
     default:
       return undo(state, event) ?? [state, []];
@@ -211,8 +221,12 @@ function precopy(state: SourceState, event: SourceEvent): Step {
  * lost after the END (10.0), beside the running target.
  */
 function toPostcopy(state: SourceState): Step {
-  assert(mayUsePostcopy(state.plan), "post-copy needs the capability");
-  return [{ ...state, phase: "handover", held: true }, ["stopGuest", "startPostcopy"]];
+  if (state.turning) return [state, []];
+  return [{ ...state, turning: true }, ["stopGuest"]];
+}
+
+function startPostcopy(state: SourceState): Step {
+  return [{ ...state, phase: "handover" }, ["startPostcopy"]];
 }
 
 function loaded(state: SourceState): Step {

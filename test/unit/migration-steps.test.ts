@@ -1,0 +1,201 @@
+/**
+ * Goal: each rule of the commit, of the strategies and of undoing, one by one.
+ * Method: events into the pure steps; phases and effects compared.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  canCancel,
+  canPostcopy,
+  InvariantBroken,
+  type Plan,
+  reportedError,
+  SOURCE_EDGES,
+  type SourceEffect,
+  type SourceEvent,
+  type SourceState,
+  sourceStart,
+  sourceStep,
+  TARGET_EDGES,
+  type TargetEffect,
+  type TargetEvent,
+  targetStart,
+  targetStep,
+} from "../../src/migration/mod.ts";
+
+const ERROR = { code: "TEST", fields: {}, message: "made by the test" };
+const PRECOPY: Plan = { strategy: "precopy", onTimeout: "abort" };
+const EQUAL: SourceEvent & TargetEvent = { type: "verdict", barrier: "end", equal: true };
+const UNEQUAL: SourceEvent & TargetEvent = { type: "verdict", barrier: "end", equal: false };
+const TO_PRECOPY: SourceEvent[] = [{ type: "targetReady" }, { type: "relayReady" }];
+
+function source(
+  plan: Plan,
+  ...events: SourceEvent[]
+): { state: SourceState; effects: readonly SourceEffect[] } {
+  let state = sourceStart(plan);
+  let effects: readonly SourceEffect[] = [];
+  for (const event of events) [state, effects] = sourceStep(state, event);
+  return { state, effects };
+}
+
+function target(...events: TargetEvent[]) {
+  let state = targetStart();
+  let effects: readonly TargetEffect[] = [];
+  for (const event of events) [state, effects] = targetStep(state, event);
+  return { state, effects };
+}
+
+test("pre-copy commits in this order: loaded, SHUT, completed, commit, drop", () => {
+  const events: SourceEvent[] = [...TO_PRECOPY, { type: "guestStopped" }, EQUAL];
+  assert.equal(source(PRECOPY, ...events).state.phase, "switchover");
+  events.push({ type: "targetLoaded" });
+  assert.deepEqual(source(PRECOPY, ...events).effects, ["releaseShut"]);
+  events.push({ type: "qemuStatus", status: "completed" });
+  assert.deepEqual(source(PRECOPY, ...events).effects, ["sendCommit"]);
+  events.push({ type: "targetSays", phase: "running" });
+  const { state, effects } = source(PRECOPY, ...events);
+  assert.equal(state.phase, "completed");
+  assert.deepEqual(effects, ["report", "stopRelay", "dropSource"]);
+});
+
+test("stop-and-copy stops the guest before migrate", () => {
+  const { effects } = source({ ...PRECOPY, strategy: "stop-and-copy" }, ...TO_PRECOPY);
+  assert.deepEqual(effects, ["configure", "stopGuest", "migrate"]);
+});
+
+test("post-copy starts at once, hybrid after the first pass, and both only when the guest is held", () => {
+  const active: SourceEvent = { type: "qemuStatus", status: "active" };
+  const postcopy: Plan = { ...PRECOPY, strategy: "postcopy" };
+  const hybrid: Plan = { ...PRECOPY, strategy: "hybrid" };
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active).effects, ["stopGuest"]);
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active, { type: "guestHeld" }).effects, ["startPostcopy"]);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, active).effects, []);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 1 }).effects, []);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 2 }).effects, ["stopGuest"]);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, { type: "postcopy" }).effects, ["stopGuest"]);
+});
+
+test("post-copy cannot be ordered where its capability was not set", () => {
+  assert.deepEqual(source(PRECOPY, ...TO_PRECOPY, { type: "postcopy" }).effects, []);
+  assert.equal(canPostcopy(source(PRECOPY, ...TO_PRECOPY).state), false);
+  assert.equal(canPostcopy(source({ ...PRECOPY, onTimeout: "postcopy" }, ...TO_PRECOPY).state), true);
+});
+
+test("the time limit does what was ordered, in pre-copy only", () => {
+  const late: SourceEvent[] = [...TO_PRECOPY, { type: "timeout" }];
+  assert.equal(source(PRECOPY, ...late).state.phase, "aborting");
+  assert.equal(source(PRECOPY, ...late).state.error?.code, "MIGRATION_TIMEOUT");
+  assert.deepEqual(source({ ...PRECOPY, onTimeout: "stop" }, ...late).effects, ["stopGuest"]);
+  assert.deepEqual(source({ ...PRECOPY, onTimeout: "postcopy" }, ...late).effects, ["stopGuest"]);
+  const stopped = source(PRECOPY, ...TO_PRECOPY, { type: "guestStopped" }, { type: "timeout" });
+  assert.equal(stopped.state.phase, "switchover");
+});
+
+test("a cancel before the target has loaded leaves the guest running at the source, later it is not obeyed", () => {
+  const cancelled = source(PRECOPY, ...TO_PRECOPY, { type: "cancel" });
+  assert.deepEqual(cancelled.effects, ["discardTarget", "stopRelay", "resumeSource"]);
+  assert.equal(sourceStep(cancelled.state, { type: "sourceRuns" })[0].phase, "aborted");
+  const loaded = source(PRECOPY, ...TO_PRECOPY, EQUAL, { type: "targetLoaded" }, { type: "cancel" });
+  assert.equal(loaded.state.phase, "loaded");
+  assert.equal(canCancel("precopy"), true);
+  assert.equal(canCancel("loaded"), false);
+});
+
+test("without equal digests nothing is committed, on either side", () => {
+  assert.equal(source(PRECOPY, ...TO_PRECOPY, UNEQUAL).state.phase, "aborting");
+  assert.equal(source(PRECOPY, ...TO_PRECOPY, { type: "targetLoaded" }).state.phase, "aborting");
+  assert.equal(target({ type: "started" }, { type: "linkUp" }, UNEQUAL).state.phase, "discarding");
+  assert.equal(
+    target({ type: "started" }, { type: "linkUp" }, { type: "targetLoaded" }).state.phase,
+    "discarding",
+  );
+});
+
+test("no answer to the commit is in doubt: said, the source stays still, and only the target's word ends it", () => {
+  const events: SourceEvent[] = [
+    ...TO_PRECOPY,
+    EQUAL,
+    { type: "targetLoaded" },
+    { type: "qemuStatus", status: "completed" },
+    { type: "targetSays", phase: undefined },
+  ];
+  const { state, effects } = source(PRECOPY, ...events);
+  assert.deepEqual(effects, ["report", "askLater"]);
+  assert.equal(reportedError(state)?.code, "IN_DOUBT");
+  const answers = {
+    running: "completed",
+    discarded: "aborting",
+    loaded: "committing",
+    lost: "inDoubt",
+  } as const;
+  for (const [phase, next] of Object.entries(answers)) {
+    const [after] = sourceStep(state, { type: "targetSays", phase: phase as keyof typeof answers });
+    assert.equal(after.phase, next, `target says ${phase}`);
+  }
+});
+
+test("a failure once post-copy began asks the arbiter before the source runs again", () => {
+  const handover: SourceEvent[] = [...TO_PRECOPY, { type: "postcopy" }, { type: "guestHeld" }];
+  const plan: Plan = { ...PRECOPY, strategy: "hybrid" };
+  const failed = source(plan, ...handover, { type: "relayEnded", error: ERROR });
+  assert.deepEqual(failed.effects, ["askDiscard"]);
+  assert.equal(sourceStep(failed.state, { type: "targetSays", phase: "discarded" })[0].phase, "aborting");
+  assert.equal(sourceStep(failed.state, { type: "targetSays", phase: "postcopy" })[0].phase, "lost");
+});
+
+test("the first error is kept", () => {
+  const { state } = source(
+    PRECOPY,
+    ...TO_PRECOPY,
+    { type: "failed", error: ERROR },
+    { type: "sourceStuck", error: { ...ERROR, code: "LATER" } },
+  );
+  assert.equal(state.phase, "lost");
+  assert.equal(state.error?.code, "TEST");
+});
+
+test("the target starts its guest on a commit, at once or when its own relay has told that all is there", () => {
+  const loading: TargetEvent[] = [{ type: "started" }, { type: "linkUp" }];
+  const inOrder = target(...loading, EQUAL, { type: "targetLoaded" }, { type: "commit" });
+  const early = target(...loading, { type: "commit" }, EQUAL, { type: "targetLoaded" });
+  for (const { state, effects } of [inOrder, early]) {
+    assert.equal(state.phase, "committed");
+    assert.deepEqual(effects, ["contTarget"]);
+    assert.equal(targetStep(state, { type: "guestRuns" })[0].phase, "running");
+  }
+});
+
+test("the target starts its guest by itself in post-copy, and has it whole when QEMU says SHUT", () => {
+  const loading: TargetEvent[] = [
+    { type: "started" },
+    { type: "linkUp" },
+    { type: "verdict", barrier: "package", equal: true },
+  ];
+  const { state, effects } = target(...loading, { type: "packageLoaded" });
+  assert.deepEqual(effects, ["contTarget"]);
+  const [postcopy] = targetStep(state, { type: "guestRuns" });
+  assert.equal(postcopy.phase, "postcopy");
+  assert.equal(targetStep(postcopy, { type: "targetLoaded" })[0].phase, "running");
+  assert.equal(targetStep(postcopy, { type: "relayEnded", error: ERROR })[0].phase, "lost");
+});
+
+test("an owned guest is never discarded, a loaded one only by the source's word", () => {
+  const loaded = target({ type: "started" }, { type: "linkUp" }, EQUAL, { type: "targetLoaded" }).state;
+  assert.equal(targetStep(loaded, { type: "relayEnded", error: ERROR })[0].phase, "loaded");
+  assert.deepEqual(targetStep(loaded, { type: "discard", error: ERROR })[1], ["endTarget"]);
+  const [committed] = targetStep(loaded, { type: "commit" });
+  assert.deepEqual(targetStep(committed, { type: "discard", error: ERROR }), [committed, []]);
+});
+
+test("a step along no edge throws", () => {
+  const forged = { ...sourceStart(PRECOPY), phase: "loaded" } as SourceState;
+  assert.throws(() => sourceStep(forged, { type: "qemuStatus", status: "completed" }), InvariantBroken);
+});
+
+test("every edge leads to a phase of the table, and every phase but the first can be reached", () => {
+  for (const edges of [SOURCE_EDGES, TARGET_EDGES] as Record<string, { to: object }>[]) {
+    const reached = new Set(["preparing", ...Object.values(edges).flatMap(({ to }) => Object.keys(to))]);
+    assert.deepEqual([...reached].sort(), Object.keys(edges).sort());
+  }
+});
