@@ -1,0 +1,52 @@
+import { existsSync, readFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { GodwitError } from "../../src/errors/mod.ts";
+import { cacheDir } from "./cache.ts";
+
+export interface QemuArtefact {
+  /** Such as `7.2.22`. */
+  readonly version: string;
+  /** A path, or a name on the PATH. */
+  readonly binary: string;
+  /** Arguments that every start of it needs, such as `-L FOLDER`. */
+  readonly args: readonly string[];
+}
+
+/** What set-up has prepared outside the checkout. */
+export interface Artefacts {
+  readonly cacheDir: string;
+  /** The lab guest's kernel, a bzImage. */
+  readonly kernel: string;
+  readonly initrd: string;
+  /** The system's QEMU first; with `npm run setup -- --tests` on Debian bookworm a newer one, too. */
+  readonly qemus: readonly QemuArtefact[];
+}
+
+const MANIFEST_VERSION = 1;
+
+function manifestPath(): string {
+  return join(cacheDir(), "manifest.json");
+}
+
+/**
+ * What set-up has prepared.
+ * @throws SETUP_MISSING when set-up has not run, or what it prepared is gone
+ */
+export function artefacts(): Artefacts {
+  const path = manifestPath();
+  if (!existsSync(path)) throw new GodwitError("SETUP_MISSING", { path });
+  const { version, ...found } = JSON.parse(readFileSync(path, "utf8")) as Artefacts & { version: number };
+  if (version !== MANIFEST_VERSION) throw new GodwitError("SETUP_MISSING", { path });
+  const files = [found.kernel, found.initrd, ...found.qemus.map((qemu) => qemu.binary)];
+  const gone = files.find((file) => file.includes("/") && !existsSync(file));
+  if (gone !== undefined) throw new GodwitError("SETUP_MISSING", { path: gone });
+  return found;
+}
+
+/** Records what set-up has prepared; last of all, and in one step. */
+export async function writeManifest(found: Artefacts): Promise<void> {
+  const temporary = `${manifestPath()}.${process.pid}.tmp`;
+  await writeFile(temporary, `${JSON.stringify({ version: MANIFEST_VERSION, ...found }, null, 2)}\n`);
+  await rename(temporary, manifestPath());
+}

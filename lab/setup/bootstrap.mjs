@@ -1,0 +1,58 @@
+/**
+ * The first step of `npm run setup|demo|test`: runs on any Node >= 18 with nothing installed, brings the npm
+ * dependencies (Node 26 among them) in line with the lockfile, and hands over to main.ts under Node 26.
+ *
+ *   node lab/setup/bootstrap.mjs [--tests] [--quiet]
+ *
+ * Everything goes to stderr: the standard output of the demo is data. When nothing is to do it needs no network.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const NODE = join(ROOT, "node_modules", ".bin", "node");
+const EXIT_REFUSED = 3; // as in src/errors; nothing of it can be imported yet
+
+if (!dependenciesMatchLockfile()) {
+  console.error("set-up: installing npm dependencies into node_modules, Node 26 among them (npm ci)");
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+}
+if (!nodeWorks()) {
+  // npm was told to run no install scripts; this one script unpacks the binary
+  console.error("set-up: unpacking Node 26 (npm rebuild node)");
+  run("npm", ["rebuild", "node", "--ignore-scripts=false", "--loglevel=error"]);
+  if (!nodeWorks()) fail(`${NODE} does not start; remove node_modules and run npm ci`);
+}
+run(NODE, [join(ROOT, "lab", "setup", "main.ts"), ...process.argv.slice(2)]);
+
+/**
+ * Compares with npm's own record of what it installed, which it writes last: so a broken install, an older one and
+ * a lockfile changed by `git checkout` are all seen, whatever the file times say.
+ */
+function dependenciesMatchLockfile() {
+  const record = join(ROOT, "node_modules", ".package-lock.json");
+  if (!existsSync(record)) return false;
+  const wanted = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")).packages;
+  const installed = JSON.parse(readFileSync(record, "utf8")).packages;
+  return Object.entries(wanted).every(
+    ([path, entry]) => path === "" || entry.optional || installed[path]?.version === entry.version,
+  );
+}
+
+function nodeWorks() {
+  const { status, stdout } = spawnSync(NODE, ["--version"], { encoding: "utf8" });
+  return status === 0 && Number(stdout.slice(1).split(".")[0]) >= 24;
+}
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ["ignore", 2, 2] });
+  if (error) fail(`${command} cannot be started: ${error.message}`);
+  if (status !== 0) process.exit(command === NODE ? (status ?? 1) : EXIT_REFUSED);
+}
+
+function fail(reason) {
+  console.error(`set-up: ${reason}`);
+  process.exit(EXIT_REFUSED);
+}

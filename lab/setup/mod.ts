@@ -1,0 +1,2 @@
+export { type Artefacts, artefacts, type QemuArtefact } from "./artefacts.ts";
+export { cacheDir } from "./cache.ts";
