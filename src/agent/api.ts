@@ -1,9 +1,7 @@
 /** The shapes of the agent's API. Migration routes use them too; the OpenAPI description is made from them. */
 import { z } from "zod";
+import { STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
 import { VM_NAME } from "../qemu/mod.ts";
-
-export const STRATEGIES = ["stop-and-copy", "precopy", "postcopy", "hybrid"] as const;
-export const ON_TIMEOUT = ["abort", "stop", "postcopy"] as const;
 
 const vmName = z.string().regex(VM_NAME);
 const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]{1,253}):\d{1,5}$/, "must be HOST:PORT");
@@ -21,7 +19,7 @@ export const migrationOrderSchema = z.strictObject({
     .max(2 ** 31 - 1)
     .default(0)
     .describe("0: none; then onTimeout happens"),
-  onTimeout: z.enum(ON_TIMEOUT).default("abort").describe("stop: stop the guest and copy the rest"),
+  onTimeout: z.enum(TIMEOUT_ACTIONS).default("abort").describe("stop: stop the guest and copy the rest"),
 });
 export type MigrationOrder = z.output<typeof migrationOrderSchema>;
 export type MigrationOrderInput = z.input<typeof migrationOrderSchema>;
@@ -63,6 +61,25 @@ export const adoptSchema = z.strictObject({
   name: vmName.optional().describe("default: QEMU's -name"),
   spec: z.looseObject({}).optional().describe("the VM's spec where QMP cannot tell it (kernel, disks)"),
 });
+
+/** POST /v1/vms/:name/console */
+export const consoleSchema = z.strictObject({ text: z.string().min(1).max(4096) });
+
+export const historyQuerySchema = z.object({
+  vm: vmName.optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+/** GET /v1/host */
+export const hostBodySchema = z.object({
+  host: z.string(),
+  version: z.string().describe("of Godwit"),
+  pid: z.number(),
+  startedAt: z.string(),
+  stateDir: z.string(),
+  peerAddress: z.string().nullable(),
+});
+export type HostBody = z.output<typeof hostBodySchema>;
 
 /** One VM in answers. */
 export const vmBodySchema = z.object({

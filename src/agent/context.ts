@@ -49,10 +49,14 @@ export interface OracleFigures {
 /** Watches a VM's serial console. */
 export interface SerialWatch {
   readonly oracle: OracleFigures;
+  /** Beats seen so far on this host. */
+  readonly beats: number;
   readonly lastBeat: Beat | null;
   /** Beats kept (a bounded ring of the newest) since this monotonic time, oldest first. */
   beatsSince(monoMs: number): Beat[];
   openWindow(): BeatWindow;
+  /** Types this text on the guest's console. */
+  send(text: string): void;
 }
 
 /** One QEMU of this host. */

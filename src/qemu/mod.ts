@@ -18,7 +18,14 @@ export type {
 export { type LaunchOptions, launchVm, logTail, type RunningVm, recordOf, stopVm } from "./launch.ts";
 export { LineSplitter } from "./lines.ts";
 export { Monitor, openMonitor } from "./monitor.ts";
-export { DEFAULT_QEMU, probeQemu, type QemuCommand, type QemuFacts, resolveMachine } from "./probe.ts";
+export {
+  DEFAULT_QEMU,
+  postcopyObstacle,
+  probeQemu,
+  type QemuCommand,
+  type QemuFacts,
+  resolveMachine,
+} from "./probe.ts";
 export { isAlive, listenerOf, type ProcessId, processId, signal, waitForExit } from "./process.ts";
 export { connectQmp, type ExecuteOptions, Qmp, type QmpOptions } from "./qmp.ts";
 export { readRecord, type VmRecord, writeRecord } from "./record.ts";

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { GodwitError } from "../errors/mod.ts";
+import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import type { CpuDefinition, MachineInfo } from "./commands.ts";
 import { Qmp } from "./qmp.ts";
 import { versionText } from "./version.ts";
@@ -42,8 +42,45 @@ export function probeQemu(qemu: QemuCommand, accel: "kvm" | "tcg" = "tcg"): Prom
 }
 
 async function ask(qemu: QemuCommand, accel: "kvm" | "tcg"): Promise<QemuFacts> {
-  const args = [...qemu.args, "-nodefaults", "-no-user-config", "-display", "none"];
-  args.push("-machine", `none,accel=${accel}`, "-S", "-qmp", "stdio");
+  return withProbe(qemu, ["-machine", `none,accel=${accel}`, "-S"], async (qmp) => ({
+    version: versionText(await qmp.execute("query-version")),
+    machines: await qmp.execute("query-machines"),
+    cpus: await qmp.execute("query-cpu-definitions"),
+    migrateCapabilities: (await qmp.execute("query-migrate-capabilities")).map((c) => c.capability),
+    migrateParameters: Object.keys(await qmp.execute("query-migrate-parameters")),
+  }));
+}
+
+/**
+ * Whether this QEMU can receive post-copy on this host: null if so, else QEMU's reason (most often no right to
+ * use userfaultfd). Asked of an incoming QEMU, since only that one checks. Errors: QEMU_MISSING.
+ */
+export function postcopyObstacle(qemu: QemuCommand): Promise<string | null> {
+  return withProbe(qemu, ["-machine", "none,accel=tcg", "-S", "-incoming", "defer"], async (qmp) => {
+    try {
+      await qmp.execute("migrate-set-capabilities", {
+        capabilities: [{ capability: "postcopy-ram", state: true }],
+      });
+      return null;
+    } catch (error) {
+      if (isGodwitError(error) && error.code === "QMP_ERROR") return error.message;
+      throw error;
+    }
+  });
+}
+
+/** Runs a QEMU for the time of `use`, with its monitor on stdio. */
+async function withProbe<T>(qemu: QemuCommand, machine: string[], use: (qmp: Qmp) => Promise<T>): Promise<T> {
+  const args = [
+    ...qemu.args,
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    ...machine,
+    "-qmp",
+    "stdio",
+  ];
   const child = spawn(qemu.binary, args, { stdio: ["pipe", "pipe", "pipe"] });
   let words = "";
   child.stderr.on("data", (chunk: Buffer) => {
@@ -55,13 +92,7 @@ async function ask(qemu: QemuCommand, accel: "kvm" | "tcg"): Promise<QemuFacts> 
   });
   try {
     const qmp = await Qmp.open(child.stdout, child.stdin, { name: qemu.binary });
-    const found: QemuFacts = {
-      version: versionText(await qmp.execute("query-version")),
-      machines: await qmp.execute("query-machines"),
-      cpus: await qmp.execute("query-cpu-definitions"),
-      migrateCapabilities: (await qmp.execute("query-migrate-capabilities")).map((c) => c.capability),
-      migrateParameters: Object.keys(await qmp.execute("query-migrate-parameters")),
-    };
+    const found = await use(qmp);
     await qmp.execute("quit");
     return found;
   } catch (error) {
