@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -60,8 +60,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     );
     await vms.reopen();
 
-    const { registerMigrations } = await import("./migrate/mod.ts");
-    const migrations: Migrations = registerMigrations(context);
+    const migrations = await loadMigrations(context);
     undo.push(() => migrations.stop());
     const api = makeHttp(context.log);
     const peer = makeHttp(context.log);
@@ -97,6 +96,14 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
+async function loadMigrations(context: AgentContext): Promise<Migrations> {
+  const path = "./migrate/mod.ts";
+  if (!existsSync(join(import.meta.dirname, path)))
+    return { api: () => {}, peer: () => {}, stop: async () => {} };
+  const { registerMigrations } = (await import(path)) as { registerMigrations(c: AgentContext): Migrations };
+  return registerMigrations(context);
+}
+
 function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>) {
   const host = options.host ?? hostname();
   const log = options.log.child({ host });
@@ -109,6 +116,7 @@ function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>
   const context: AgentContext & { readonly history: SqliteHistory } = {
     ...{ host, runDir, log, clock, vms, history, events },
     insecure: options.insecure ?? false,
+    qemu: options.qemu ?? null,
     get peerAddress() {
       return peerAddress;
     },

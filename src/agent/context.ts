@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import type { Monitor, ResolvedSpec, VmSpec } from "../qemu/mod.ts";
+import type { Monitor, QemuCommand, ResolvedSpec, VmSpec } from "../qemu/mod.ts";
 
 export interface Clock {
   /** Wall clock, ms since the epoch; comparable with QEMU's event timestamps on this host. */
@@ -135,6 +135,8 @@ export interface AgentContext {
   readonly peerAddress: string | null;
   /** The user accepts plain connections beyond loopback. */
   readonly insecure: boolean;
+  /** This host's QEMU; null: the one in PATH. What another host names is never run. */
+  readonly qemu: QemuCommand | null;
 }
 
 /** What `migrate/mod.ts` gives back from `registerMigrations(context)`. */

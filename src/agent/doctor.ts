@@ -19,6 +19,11 @@ const NODE_MAJOR_MIN = 24;
 const QEMU_MIN = [7, 2] as const;
 const FREE_BYTES_MIN = 2 ** 30;
 
+export interface DoctorOptions {
+  readonly stateDir: string;
+  readonly qemu?: QemuCommand;
+}
+
 /** Looks at what Godwit needs of this host, by trying it where it can be tried. */
 export async function doctor(options: {
   readonly stateDir: string;

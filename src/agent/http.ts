@@ -4,6 +4,7 @@ import fastifyFactory, {
   type FastifyInstance,
   type FastifySchemaCompiler,
   type FastifyTypeProvider,
+  LogController,
 } from "fastify";
 import type { Logger } from "pino";
 import type { z } from "zod";
@@ -38,15 +39,14 @@ const validate: FastifySchemaCompiler<z.ZodType> = ({ schema, httpPart }) => {
 export function makeHttp(log: Logger): FastifyInstance {
   const fastify = fastifyFactory({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: true, // event streams never end by themselves
   });
   fastify.setValidatorCompiler(validate as FastifySchemaCompiler<unknown>);
   fastify.setSerializerCompiler(() => (data) => JSON.stringify(data));
   fastify.setErrorHandler(async (error: Error & { statusCode?: number }, request, reply) => {
-    if (isGodwitError(error))
-      return reply.code(ABOUT[error.code as ErrorCode].http).send({ error: error.toJSON() });
+    if (isGodwitError(error)) return reply.code(ABOUT[error.code].http).send({ error: error.toJSON() });
     const status = error.statusCode ?? 500;
     if (status < 500) return reply.code(status).send({ error: wire("USAGE", error.message) });
     log.error({ err: error, url: request.url }, "request failed by a bug");

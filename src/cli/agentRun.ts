@@ -1,0 +1,55 @@
+import { Command } from "commander";
+import { runAgent } from "../agent/mod.ts";
+import { example, note, socketOption } from "./options.ts";
+
+interface Flags {
+  host?: string;
+  socket?: string;
+  peer?: string;
+  insecure?: boolean;
+  stateDir?: string;
+  qemu?: string;
+  qemuArg?: string[];
+  logLevel: string;
+}
+
+/** `godwit agent run` */
+export function agentRunCommand(): Command {
+  const run = new Command("run")
+    .description("run this host's agent until SIGTERM or Ctrl-C; its VMs go on without it")
+    .option("--host <name>", "this host's name in messages (default: the system's)")
+    .addOption(socketOption())
+    .option(
+      "--peer <host:port>",
+      "listen here for agents of other hosts; without it VMs can leave, not arrive",
+    )
+    .option("--insecure", "allow plain connections beyond loopback: the network between the hosts is trusted")
+    .option("--state-dir <dir>", "where state is kept (default: ~/.local/state/godwit)")
+    .option("--qemu <binary>", "QEMU to run VMs with")
+    .option("--qemu-arg <arg...>", "given to that QEMU always, e.g. --qemu-arg=-L --qemu-arg=DIR")
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent", "info")
+    .action(start);
+  example(
+    run,
+    "godwit agent run --peer 127.0.0.1:7700",
+    "godwit agent run --host beta --peer 10.0.0.2:7700 --insecure --state-dir /var/lib/godwit",
+  );
+  return new Command("agent").description("the agent, one per host").addCommand(run);
+}
+
+async function start(flags: Flags): Promise<void> {
+  const { default: pino } = await import("pino");
+  const log = pino({ level: flags.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const { host, socket, peer, insecure, stateDir } = flags;
+  const qemu = flags.qemu === undefined ? undefined : { binary: flags.qemu, args: flags.qemuArg ?? [] };
+  const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+  const agent = await runAgent({ host, socket, peer, insecure, stateDir, qemu, log });
+  note(
+    `agent ready: API at ${agent.socket}${agent.peerAddress ? `, other agents at ${agent.peerAddress}` : ""}`,
+  );
+  log.info({ signal: await stopAsked }, "stopping; VMs go on");
+  await agent.stop();
+}

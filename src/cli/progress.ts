@@ -1,0 +1,55 @@
+import type { MigrationStatusBody } from "../agent/mod.ts";
+import { bitRate, bytes, time } from "./show.ts";
+
+/** One line on how a migration is getting on. */
+export function progressLine(status: MigrationStatusBody): string {
+  const parts = [
+    status.phase,
+    `pass ${status.pass ?? "-"}`,
+    `${bytes(status.remainingBytes)} left`,
+    `link ${bitRate(status.wireBytesPerSec)}`,
+    `guest writes ${bytes(status.dirtyBytesPerSec)}/s`,
+    `downtime ~${time(status.expectedDowntimeMs)}`,
+    `${time(status.timeLeftMs)} to go`,
+  ];
+  return `${status.vm} -> ${status.to}  ${parts.join("  ")}`;
+}
+
+const LINE_EVERY_MS = 1_000;
+
+/** Shows progress on stderr: one line that is rewritten on a terminal, else a new line each second or phase. */
+export class ProgressView {
+  readonly #out: NodeJS.WriteStream;
+  #shownAtMs = Number.NEGATIVE_INFINITY;
+  #phase = "";
+  #open = false;
+
+  constructor(out: NodeJS.WriteStream = process.stderr) {
+    this.#out = out;
+  }
+
+  show(status: MigrationStatusBody): void {
+    const line = progressLine(status);
+    if (this.#out.isTTY) {
+      this.#out.write(`\r\x1b[2K${line.slice(0, Math.max(20, this.#out.columns - 1))}`);
+      this.#open = true;
+      return;
+    }
+    const nowMs = performance.now();
+    if (status.phase === this.#phase && nowMs - this.#shownAtMs < LINE_EVERY_MS) return;
+    this.#phase = status.phase;
+    this.#shownAtMs = nowMs;
+    this.#out.write(`${line}\n`);
+  }
+
+  /** A line of its own among the progress. */
+  note(text: string): void {
+    this.end();
+    this.#out.write(`${text}\n`);
+  }
+
+  end(): void {
+    if (this.#open) this.#out.write("\n");
+    this.#open = false;
+  }
+}
