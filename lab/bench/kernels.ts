@@ -2,9 +2,11 @@
  * How fast the page kernels are, against a plain copy of the same pages on the same machine.
  * `node lab/bench/kernels.ts [--json]`. Two working sets: one that fits the cache (pages just read from a socket are
  * there) and one far larger than it. Rounds of hash and copy alternate; the median of their rates is printed.
+ * Last, what the digest adds to the hash of each page.
  */
 import { parseArgs } from "node:util";
 import { BATCH_PAGES_MAX, loadKernels, PAGE_BYTES, type PageKernels } from "../../kernels/mod.ts";
+import { PageDigest } from "../../src/pages/mod.ts";
 
 const ROUNDS = 15;
 /** Bytes per measured round: long enough for the clock, short enough for a shared machine. */
@@ -65,6 +67,20 @@ function measure(kernels: PageKernels, workingSetBytes: number): Result {
   return { workingSetBytes, hashBytesPerSec, copyBytesPerSec, ratio: hashBytesPerSec / copyBytesPerSec };
 }
 
+/** Nanoseconds per update of pages that were all seen before, the dearer case: the old part is subtracted. */
+function digestNsPerPage(): number {
+  const pages = 2 ** 18;
+  const digest = new PageDigest({ lo: 1, hi: 2 });
+  digest.setBlocks([{ index: 0, name: "pc.ram", bytes: pages * PAGE_BYTES }]);
+  const rounds: number[] = [];
+  for (let round = -2; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < pages; i++) digest.update(0, i, Math.imul(i + round, 0x9e3779b1) >>> 0, i);
+    if (round >= 0) rounds.push(Number(process.hrtime.bigint() - start) / pages);
+  }
+  return median(rounds);
+}
+
 const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
 const LARGE = 128 * 2 ** 20;
 const kernels = loadKernels({ memoryBytes: 2 * LARGE + 2 ** 20 });
@@ -78,3 +94,7 @@ for (const workingSetBytes of [256 * 1024, LARGE]) {
     );
   }
 }
+const nsPerPage = digestNsPerPage();
+console.log(
+  values.json ? JSON.stringify({ digestNsPerPage: nsPerPage }) : `digest: ${nsPerPage.toFixed(1)} ns a page`,
+);

@@ -1,5 +1,6 @@
+import { PAGE_BYTES } from "../../kernels/types.ts";
 import type { RamBlock } from "../stream/mod.ts";
-import { mix } from "./mix.ts";
+import { addMixed, Part } from "./mix.ts";
 
 /** A 64-bit value as two u32 halves. */
 export interface Hash64 {
@@ -15,7 +16,11 @@ export interface DigestTotal extends Hash64 {
   readonly versions: number;
 }
 
-const PAGE_SHIFT = 12;
+/** What crosses the link to be compared. */
+export type ComparedTotal = Omit<DigestTotal, "versions">;
+
+/** 2 TiB: page numbers times two stay int32. */
+const BLOCK_BYTES_MAX = 2 ** 41;
 
 /**
  * What one end of the link knows of the guest's memory: the hash of the newest version of each page, and their
@@ -24,14 +29,16 @@ const PAGE_SHIFT = 12;
  * A page that was never seen contributes nothing.
  *
  * Memory: 8 bytes per page of guest RAM (1/512 of it: 2 MiB for 1 GiB), which the system hands out only as pages are
- * touched. Nothing is allocated per update.
+ * touched. Nothing is allocated for a plain or zero version.
  */
 export class PageDigest {
-  /** Per block: low and high half of each page's hash. (0, 0) means never seen, so a hash of 0 is kept as (1, 0). */
-  readonly #blocks: { readonly lo: Uint32Array; readonly hi: Uint32Array }[] = [];
-  /** Low and high half of the sum; typed, so that large values are not boxed. */
-  readonly #sum = new Uint32Array(2);
-  readonly #mixed = new Uint32Array(2);
+  /**
+   * Per block, each page's hash as a pair (low, high): side by side, so that a page costs one cache miss and not two.
+   * (0, 0) means never seen; a hash of 0 is kept as (1, 0).
+   */
+  readonly #blocks: Int32Array[] = [];
+  /** Low and high half of the sum. All halves are int32 inside: V8 would box every other u32. */
+  readonly #sum = new Int32Array(2);
   readonly #zero: Hash64;
   #pages = 0;
   #versions = 0;
@@ -49,25 +56,27 @@ export class PageDigest {
     if (this.#blocks.length > 0) throw new Error("the blocks of a digest are set once");
     for (const [place, block] of blocks.entries()) {
       if (block.index !== place) throw new Error(`block ${block.index} stands at ${place}`);
-      const pages = Math.ceil(block.bytes / 2 ** PAGE_SHIFT);
-      this.#blocks.push({ lo: new Uint32Array(pages), hi: new Uint32Array(pages) });
+      if (!(block.bytes <= BLOCK_BYTES_MAX)) throw new RangeError(`block ${place} of ${block.bytes} bytes`);
+      this.#blocks.push(new Int32Array(2 * Math.ceil(block.bytes / PAGE_BYTES)));
     }
   }
 
-  /** A new version of a page, by the hash of its 4096 bytes. A place outside the blocks is a bug and throws. */
+  /** A new version of a page, by the hash of its 4096 bytes (halves as u32 or int32). A place outside the blocks is a bug and throws. */
   update(blockIndex: number, pageIndex: number, lo: number, hi: number): void {
-    const block = this.#blocks[blockIndex];
-    if (block === undefined || !(pageIndex < block.lo.length)) {
+    const hashes = this.#blocks[blockIndex];
+    const at = pageIndex << 1;
+    const oldLo = hashes?.[at];
+    if (hashes === undefined || oldLo === undefined) {
       throw new RangeError(`no page ${pageIndex} in block ${blockIndex}`);
     }
-    const oldLo = block.lo[pageIndex]!;
-    const oldHi = block.hi[pageIndex]!;
+    const oldHi = hashes[at + 1]!;
     if ((oldLo | oldHi) === 0) this.#pages++;
-    else this.#subtract(blockIndex, pageIndex, oldLo, oldHi);
-    const newLo = (lo | hi) === 0 ? 1 : lo;
-    block.lo[pageIndex] = newLo;
-    block.hi[pageIndex] = hi;
-    this.#add(blockIndex, pageIndex, newLo, hi);
+    else addMixed(this.#sum, oldLo, oldHi, pageIndex, blockIndex, Part.subtract);
+    const newLo = (lo | hi) === 0 ? 1 : lo | 0;
+    const newHi = hi | 0;
+    hashes[at] = newLo;
+    hashes[at + 1] = newHi;
+    addMixed(this.#sum, newLo, newHi, pageIndex, blockIndex, Part.add);
     this.#versions++;
   }
 
@@ -81,32 +90,22 @@ export class PageDigest {
    * the page's hash so far. Both ends agree only if they saw the same history of this page since its last plain version.
    */
   updateEncoded(blockIndex: number, pageIndex: number, lo: number, hi: number): void {
-    const block = this.#blocks[blockIndex];
-    mix(this.#mixed, lo, hi, block?.lo[pageIndex] ?? 0, block?.hi[pageIndex] ?? 0);
-    this.update(blockIndex, pageIndex, this.#mixed[0]!, this.#mixed[1]!);
+    const hashes = this.#blocks[blockIndex];
+    const at = pageIndex << 1;
+    const oldLo = hashes?.[at] ?? 0;
+    const oldHi = hashes?.[at + 1] ?? 0;
+    const chained = new Int32Array(2);
+    addMixed(chained, lo | 0, hi | 0, oldLo, oldHi, Part.add);
+    this.update(blockIndex, pageIndex, chained[0]!, chained[1]!);
   }
 
   total(): DigestTotal {
-    return { lo: this.#sum[0]!, hi: this.#sum[1]!, pages: this.#pages, versions: this.#versions };
-  }
-
-  #add(blockIndex: number, pageIndex: number, lo: number, hi: number): void {
-    mix(this.#mixed, lo, hi, pageIndex, blockIndex);
-    const low = this.#sum[0]! + this.#mixed[0]!;
-    this.#sum[0] = low;
-    this.#sum[1] = this.#sum[1]! + this.#mixed[1]! + (low > 0xffffffff ? 1 : 0);
-  }
-
-  #subtract(blockIndex: number, pageIndex: number, lo: number, hi: number): void {
-    mix(this.#mixed, lo, hi, pageIndex, blockIndex);
-    const low = this.#sum[0]! - this.#mixed[0]!;
-    this.#sum[0] = low;
-    this.#sum[1] = this.#sum[1]! - this.#mixed[1]! - (low < 0 ? 1 : 0);
+    return { lo: this.#sum[0]! >>> 0, hi: this.#sum[1]! >>> 0, pages: this.#pages, versions: this.#versions };
   }
 }
 
 /** Whether two ends hold the same memory: sum and number of distinct pages. */
-export function sameTotal(a: Omit<DigestTotal, "versions">, b: Omit<DigestTotal, "versions">): boolean {
+export function sameTotal(a: ComparedTotal, b: ComparedTotal): boolean {
   return a.lo === b.lo && a.hi === b.hi && a.pages === b.pages;
 }
 

@@ -1,8 +1,7 @@
-import { BATCH_PAGES_MAX, type PageKernels } from "../../kernels/types.ts";
+import { BATCH_PAGES_MAX, PAGE_BYTES, type PageKernels } from "../../kernels/types.ts";
 import type { RamBlock } from "../stream/mod.ts";
 import type { Hash64, PageDigest } from "./digest.ts";
 
-const PAGE_SHIFT = 12;
 const ZERO = 0;
 const PAGE = 1;
 
@@ -89,5 +88,5 @@ export class PageHasher {
 
 /** By division: a shift would cut offsets of 4 GiB and more. */
 function pageIndex(offset: number): number {
-  return offset / 2 ** PAGE_SHIFT;
+  return offset / PAGE_BYTES;
 }

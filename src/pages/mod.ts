@@ -1,2 +1,9 @@
-export { type DigestTotal, type Hash64, PageDigest, sameTotal, totalText } from "./digest.ts";
+export {
+  type ComparedTotal,
+  type DigestTotal,
+  type Hash64,
+  PageDigest,
+  sameTotal,
+  totalText,
+} from "./digest.ts";
 export { PageHasher, zeroPageHash } from "./hasher.ts";
