@@ -24,12 +24,19 @@ export interface Fields {
   LINK_INSECURE: { address: string };
   LINK_FRAME: { rule: string };
   LINK_BUSY: { address: string };
+  LINK_PORT: { address: string; reason: string };
+  LINK_FORGOTTEN: { address: string };
+  TICKET_REFUSED: { address: string };
   ABORTED_BY_PEER: { reason: string };
   STREAM_INVALID: { rule: string; atByte: number; why?: string };
   STREAM_NOT_QEMU: { firstBytes: string };
   DIGEST_MISMATCH: { pages: number; source: string; target: string };
   SOURCE_QEMU_GONE: { phase: string };
   TARGET_QEMU_GONE: { phase: string };
+  TARGET_LOAD_FAILED: { status: number };
+  POSTCOPY_INTERRUPTED: { why: string };
+  SWITCHOVER_IN_DOUBT: { why: string };
+  INTERRUPTED: { signal: string };
   REPORT_NOT_WRITTEN: { path: string; reason: string };
   FILE_UNREADABLE: { path: string; reason: string };
   // QEMU and its monitor
@@ -72,6 +79,7 @@ export interface Fields {
   IN_DOUBT: Record<never, never>;
   ORDER_TOO_LATE: { order: string; phase: string };
   AGENT_RESTARTED: { host: string; phase: string };
+  STATE_NOT_WRITTEN: { reason: string };
 }
 
 export type ErrorCode = keyof Fields;
@@ -184,6 +192,27 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     say: (f) => `The target relay at ${f.address} carries another migration`,
     wayOut: "Wait until it ends, or start a second relay on another port.",
   },
+  LINK_PORT: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `Cannot listen on ${f.address}: ${f.reason}`,
+    wayOut: "Choose another address or port, or end the process that listens there.",
+  },
+  LINK_FORGOTTEN: {
+    http: 502,
+    exit: 4,
+    retry: true,
+    say: (f) => `The target relay at ${f.address} does not know this session any more`,
+    wayOut: "It was restarted in the middle of the migration: see its log, then migrate again.",
+  },
+  TICKET_REFUSED: {
+    http: 403,
+    exit: 3,
+    retry: false,
+    say: (f) => `The target relay refused the ticket of ${f.address}`,
+    wayOut: "Start both relays with the same ticket; a ticket is good for one migration.",
+  },
   ABORTED_BY_PEER: {
     http: 502,
     exit: 4,
@@ -226,6 +255,36 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: true,
     say: (f) => `The target QEMU closed its connection during ${f.phase}`,
     wayOut: "See the target QEMU's log; most often its machine differs from the source's.",
+  },
+  TARGET_LOAD_FAILED: {
+    http: 502,
+    exit: 4,
+    retry: false,
+    say: (f) => `The target QEMU could not load the guest (status ${f.status})`,
+    wayOut: "See the target QEMU's log; most often its machine differs from the source's.",
+  },
+  POSTCOPY_INTERRUPTED: {
+    http: 502,
+    exit: 5,
+    retry: false,
+    say: (f) => `Post-copy was interrupted; the guest's memory is on both hosts: ${f.why}`,
+    wayOut:
+      "Keep both QEMUs. Recover the migration (migrate-recover, migrate with resume); never start the source.",
+  },
+  SWITCHOVER_IN_DOUBT: {
+    http: 502,
+    exit: 5,
+    retry: false,
+    say: (f) => `It is not known whether the target runs the guest: ${f.why}`,
+    wayOut:
+      "Look at the target. If it does not run, end it, then end this relay: the source goes on. Else end the source.",
+  },
+  INTERRUPTED: {
+    http: 409,
+    exit: 4,
+    retry: true,
+    say: (f) => `Ended by ${f.signal}`,
+    wayOut: "The guest goes on at the source; start again when you like.",
   },
   REPORT_NOT_WRITTEN: {
     http: 500,
@@ -494,5 +553,12 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The agent of ${f.host} ended during the phase ${f.phase} of this migration`,
     wayOut: "Look at the VM on both hosts with `vm show` before starting anything.",
+  },
+  STATE_NOT_WRITTEN: {
+    http: 507,
+    exit: 4,
+    retry: true,
+    say: (f) => `The migration's state could not be recorded, so nothing irrevocable was done: ${f.reason}`,
+    wayOut: "Free space below the agent's state dir, then migrate again.",
   },
 };

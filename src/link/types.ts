@@ -20,7 +20,10 @@ export interface LinkHandler {
   drain(): void;
   /** A connection was lost (the session goes on trying) or is back. For progress and reports. */
   connection?(state: "lost" | "resumed", detail: string): void;
-  /** The session is over: undefined after an orderly finish by both sides, else the reason. Called once, last. */
+  /**
+   * The session is over: undefined after an orderly finish by both sides, else the reason. Called once, last: no memory
+   * given to `send` is read any more. Frames not released yet still must be.
+   */
   ended(error: GodwitError | undefined): void;
 }
 
@@ -29,7 +32,7 @@ export interface LinkStats {
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly reconnects: number;
-  /** Unacknowledged payload bytes now, and the window that bounds them. */
+  /** Unacknowledged bytes of frames now (headers included), and the window that bounds them. */
   readonly inFlightBytes: number;
   readonly windowBytes: number;
   /** Smoothed; undefined until measured. */
@@ -41,12 +44,18 @@ export interface Link {
   /**
    * Queues one frame. The parts are not copied: they must stay unchanged until `acked` is called (the peer released the
    * frame, so it will never be sent again). Parts together at most PAYLOAD_BYTES_MAX.
+   * After the session's end it does nothing: `ended` has been called or follows.
    * @returns false when the window is now full: send no more until `drain` (a few more small frames are tolerated)
    */
   send(kind: DataKind, parts: readonly Uint8Array[], acked?: () => void): boolean;
-  /** Orderly end: resolves when all sent frames are acknowledged and the peer has finished too. */
+  /**
+   * Orderly end: resolves when all sent frames are acknowledged and the peer has finished too (just before `ended`);
+   * rejects with the reason when the session ends otherwise. The peer's own finish is not delivered as a frame.
+   */
   finish(): Promise<void>;
   /** Ends the session at once; the peer is told the reason. Idempotent. */
   abort(error: GodwitError): void;
+  /** Caps what is sent, from now on; retransmissions count. 0 lifts the cap. */
+  setBandwidth(bytesPerSec: number): void;
   readonly stats: LinkStats;
 }

@@ -1,0 +1,185 @@
+/** One TCP connection of a link: frames in, frames out, its life. Sessions outlive it. */
+import assert from "node:assert";
+import type net from "node:net";
+import { crc32 } from "node:zlib";
+import { encodeFrame, type FrameFault, type FrameKind, FrameParser } from "../wire/mod.ts";
+import { Arena } from "./arena.ts";
+import { acceptBulk, type BulkReader, connectBulk } from "./bulk.ts";
+import type { OutFrame } from "./outbox.ts";
+
+/** Until a session is agreed a connection reads into this little; larger than any frame of the handshake. */
+const HANDSHAKE_BYTES = 16 * 1024;
+/** No frame of the handshake is larger (hello: 32 + 24 + 128 + 4096). */
+const HANDSHAKE_FRAME_BYTES_MAX = 4280;
+
+export interface FrameView {
+  readonly kind: FrameKind;
+  readonly flags: number;
+  readonly sequence: number;
+  /** Valid during the call only, unless the chunk is held. */
+  readonly payload: Uint8Array;
+  /** An offset in the arena, for `hold` and `release`. */
+  readonly offset: number;
+}
+
+export interface ConnectionHandler {
+  /** One whole frame. The name of a broken rule closes the connection with it. */
+  frame(frame: FrameView): string | undefined;
+  /** The peer will write no more. */
+  peerEnded(): void;
+  /** The socket is closed and reads none of our memory any more. Once. */
+  closed(reason: string, fault: string | undefined): void;
+}
+
+export class Connection {
+  readonly address: string;
+  readonly #reader: BulkReader;
+  readonly #socket: net.Socket;
+  readonly #parser = new FrameParser(crc32);
+  #handler: ConnectionHandler;
+  #reason: string | undefined;
+  #fault: string | undefined;
+  #closed = false;
+  #corked = false;
+  #inSession = false;
+  #moving = false;
+  sentBytes = 0;
+
+  /** @param start makes the reader with the consumer: the socket connects or was accepted there */
+  private constructor(
+    address: string,
+    handler: ConnectionHandler,
+    start: (arena: Arena, consume: (m: Uint8Array, s: number, e: number) => number) => BulkReader,
+  ) {
+    this.address = address;
+    this.#handler = handler;
+    const arena = new Arena(new Uint8Array(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
+    this.#reader = start(arena, (memory, from, to) => this.#consume(memory, from, to));
+    this.#socket = this.#reader.socket;
+    this.#socket.setNoDelay(true);
+    this.#socket.on("error", (error) => {
+      this.#reason ??= error.message;
+    });
+    this.#socket.on("end", () => this.#handler.peerEnded());
+    this.#socket.once("close", () => {
+      this.#closed = true;
+      this.#handler.closed(this.#reason ?? "the connection was closed", this.#fault);
+    });
+  }
+
+  static connect(host: string, port: number, handler: ConnectionHandler): Connection {
+    return new Connection(`${host}:${port}`, handler, (arena, consume) =>
+      connectBulk({ host, port, allowHalfOpen: true }, arena, { consume }),
+    );
+  }
+
+  static accept(accepted: net.Socket, handler: ConnectionHandler, byCopy: boolean): Connection {
+    const address = `${accepted.remoteAddress}:${accepted.remotePort}`;
+    return new Connection(address, handler, (arena, consume) =>
+      acceptBulk(accepted, arena, { consume }, { byCopy, allowHalfOpen: true }),
+    );
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get receivedBytes(): number {
+    return this.#reader.receivedBytes;
+  }
+
+  /** Whether we ourselves do not read at present: then silence says nothing about the peer. */
+  get stopped(): boolean {
+    return this.#reader.stopped;
+  }
+
+  onceConnected(callback: () => void): void {
+    this.#socket.once("connect", callback);
+  }
+
+  /** From now on frames go to another handler. */
+  handOver(handler: ConnectionHandler): void {
+    this.#handler = handler;
+  }
+
+  /** From now on frames are read into `arena`. @returns false when it has no free chunk */
+  readInto(arena: Arena): boolean {
+    if (!this.#reader.moveTo(arena)) return false;
+    this.#inSession = this.#moving = true;
+    return true;
+  }
+
+  /** A frame of the session itself; `payload` is copied. */
+  send(kind: FrameKind, sequence: number, payload: Uint8Array = new Uint8Array(0)): void {
+    if (this.#closed || this.#socket.writableEnded) return;
+    const frame = encodeFrame(kind, sequence, payload, crc32);
+    this.sentBytes += frame.length;
+    this.#cork();
+    this.#socket.write(frame);
+  }
+
+  /** A data frame, not copied. `written` when its memory is not read any more; not called when the connection dies. */
+  sendData(frame: OutFrame, written: () => void): void {
+    assert(!this.#socket.writableEnded, "no data after the end");
+    this.sentBytes += frame.bytes;
+    this.#cork();
+    const last = frame.parts.length - 1;
+    for (let index = 0; index < last; index++) this.#socket.write(frame.parts[index]!);
+    this.#socket.write(frame.parts[last]!, (error) => {
+      if (!error) written();
+    });
+  }
+
+  /** No more from us; what was sent still goes out. */
+  end(): void {
+    this.#uncork();
+    if (!this.#socket.writableEnded) this.#socket.end();
+  }
+
+  destroy(reason: string, fault?: string): void {
+    this.#reason ??= reason;
+    this.#fault ??= fault;
+    this.#socket.destroy();
+  }
+
+  #consume(memory: Uint8Array, start: number, end: number): number {
+    let at = start;
+    this.#moving = false;
+    // After `readInto` the rest is presented again in the new arena.
+    while (!this.#socket.destroyed && !this.#moving) {
+      const found = this.#parser.next(memory, at, end);
+      if (found === "more") {
+        if (!this.#inSession && end - at >= HANDSHAKE_FRAME_BYTES_MAX)
+          this.destroy("a frame breaks the rule handshake_too_large", "handshake_too_large");
+        break;
+      }
+      const fault = found === "frame" ? this.#deliver(memory, at) : found;
+      if (fault !== undefined) {
+        this.destroy(`a frame breaks the rule ${fault}`, fault);
+        break;
+      }
+      at = this.#parser.payloadEnd;
+    }
+    return at;
+  }
+
+  #deliver(memory: Uint8Array, offset: number): string | FrameFault | undefined {
+    const { kind, flags, sequence, payloadStart, payloadEnd } = this.#parser;
+    const payload = memory.subarray(payloadStart, payloadEnd);
+    return this.#handler.frame({ kind, flags, sequence, payload, offset });
+  }
+
+  /** All writes of one turn go out in one system call. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#socket.cork();
+    process.nextTick(() => this.#uncork());
+  }
+
+  #uncork(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket.uncork();
+  }
+}

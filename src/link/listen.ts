@@ -1,0 +1,282 @@
+/** The target's end: accepts connections, tells sessions, resumes and strangers apart; one session at a time. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import net from "node:net";
+import { GodwitError } from "../errors/mod.ts";
+import {
+  decodeHello,
+  decodeResume,
+  encodeFault,
+  encodeResumed,
+  encodeWelcome,
+  type Hello,
+  type Resume,
+  SessionKind,
+  VERSION_MAX,
+  VERSION_MIN,
+} from "../wire/mod.ts";
+import { refuseInsecure } from "./address.ts";
+import { FINISHED } from "./connect.ts";
+import { Connection, type FrameView } from "./connection.ts";
+import { Endpoint } from "./endpoint.ts";
+import { type LinkOptions, TIMING, type Timing } from "./options.ts";
+import type { Link, LinkHandler } from "./types.ts";
+
+/** Connections that have not said who they are; each costs 16 KiB and a time limit. */
+const PENDING_MAX = 16;
+
+export interface Offer {
+  readonly link: Link;
+  /** What the source said in its hello. */
+  readonly greeting: Uint8Array;
+  /** The source's address and port. */
+  readonly address: string;
+}
+
+export interface LinkServer {
+  readonly host: string;
+  /** The real one, when 0 was asked for. */
+  readonly port: number;
+  /** Takes no more connections, not even to resume; a running session keeps the connection that it has. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for a session; after one has ended, for the next.
+ * @param onSession called when a source with the right ticket and a known version came: returns who handles the session.
+ *   A GodwitError that it throws is the reason of a refusal.
+ * @throws GodwitError LINK_INSECURE, LINK_PORT when the address cannot be listened on
+ */
+export async function listenLink(
+  options: LinkOptions,
+  onSession: (offer: Offer) => LinkHandler,
+): Promise<LinkServer> {
+  refuseInsecure(options.host, options.port, options.insecure);
+  const listener = new Listener(options, onSession);
+  const port = await listener.open();
+  return { host: options.host, port, close: () => listener.close() };
+}
+
+interface Session {
+  readonly id: Uint8Array;
+  readonly version: number;
+  readonly endpoint: Endpoint;
+  /** Runs while there is no connection. */
+  lostTimer: NodeJS.Timeout | undefined;
+}
+
+class Listener {
+  readonly #options: LinkOptions;
+  readonly #timing: Timing;
+  readonly #onSession: (offer: Offer) => LinkHandler;
+  readonly #server: net.Server;
+  readonly #pending = new Set<Connection>();
+  readonly #ticketHash: Buffer;
+  #session: Session | undefined;
+  /** The session before, for a source that comes back because it did not hear the end. */
+  #last: { readonly id: Uint8Array; readonly outcome: GodwitError | undefined } | undefined;
+  #closing = false;
+
+  constructor(options: LinkOptions, onSession: (offer: Offer) => LinkHandler) {
+    this.#options = options;
+    this.#timing = { ...TIMING, ...options.timing };
+    this.#onSession = onSession;
+    this.#ticketHash = hash(new TextEncoder().encode(options.ticket));
+    this.#server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
+      this.#accept(socket),
+    );
+  }
+
+  open(): Promise<number> {
+    const { host, port } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#server.on("error", (cause) => {
+      reject(new GodwitError("LINK_PORT", { address: `${host}:${port}`, reason: cause.message }, { cause }));
+    });
+    this.#server.listen({ host, port }, () => resolve((this.#server.address() as net.AddressInfo).port));
+    return promise;
+  }
+
+  close(): Promise<void> {
+    this.#closing = true;
+    for (const connection of this.#pending) connection.destroy("the listener closes");
+    if (this.#session !== undefined && !this.#session.endpoint.connected) this.#giveUp(this.#session);
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #log(fault: string, address: string): void {
+    this.#options.log?.({ fault, address });
+  }
+
+  #accept(socket: net.Socket): void {
+    if (this.#pending.size >= PENDING_MAX) {
+      this.#log("too_many_pending", `${socket.remoteAddress}:${socket.remotePort}`);
+      socket.destroy();
+      return;
+    }
+    let judged = false;
+    const connection = Connection.accept(
+      socket,
+      {
+        frame: (frame) => {
+          if (judged) return "frame_before_answer";
+          judged = true;
+          return this.#judge(connection, frame);
+        },
+        peerEnded: () => connection.destroy("it closed before saying who it is", "closed_early"),
+        closed: (_reason, fault) => {
+          done();
+          if (fault !== undefined) this.#log(fault, connection.address);
+        },
+      },
+      this.#options.byCopy ?? false,
+    );
+    const timer = setTimeout(
+      () => connection.destroy("no hello in time", "handshake_timeout"),
+      this.#timing.handshakeMs,
+    );
+    const done = (): void => {
+      clearTimeout(timer);
+      this.#pending.delete(connection);
+    };
+    this.#pending.add(connection);
+    this.#judged.set(connection, done);
+  }
+
+  /** Ends the time limit of a connection that a session takes over. */
+  readonly #judged = new WeakMap<Connection, () => void>();
+
+  /** The first frame: who is it? @returns the broken rule of a stranger */
+  #judge(connection: Connection, frame: FrameView): string | undefined {
+    if (frame.kind === SessionKind.hello) {
+      const hello = decodeHello(frame.payload);
+      if (typeof hello === "string") return hello;
+      const refusal = this.#hello(connection, hello);
+      if (refusal !== undefined) this.#reject(connection, refusal);
+      return undefined;
+    }
+    if (frame.kind === SessionKind.resume) {
+      const resume = decodeResume(frame.payload);
+      if (typeof resume === "string") return resume;
+      const refusal = this.#resume(connection, resume);
+      if (refusal !== undefined) this.#reject(connection, refusal);
+      return undefined;
+    }
+    return "kind_in_handshake";
+  }
+
+  #hello(connection: Connection, hello: Hello): GodwitError | undefined {
+    const { address } = connection;
+    if (!this.#ticketFits(hello.ticket)) return new GodwitError("TICKET_REFUSED", { address });
+    const ours = this.#options.versions ?? { min: VERSION_MIN, max: VERSION_MAX };
+    const version = Math.min(ours.max, hello.versionMax);
+    if (version < Math.max(ours.min, hello.versionMin)) {
+      const fields = {
+        ours: `${ours.min}-${ours.max}`,
+        theirs: `${hello.versionMin}-${hello.versionMax}`,
+      };
+      return new GodwitError("LINK_VERSION", fields);
+    }
+    if (this.#session !== undefined || this.#closing) {
+      return new GodwitError("LINK_BUSY", { address: `${this.#options.host}:${this.#options.port}` });
+    }
+    const session: Session = {
+      id: hello.sessionId,
+      version,
+      endpoint: new Endpoint(this.#options, address, {
+        lost: () => this.#lost(session),
+        over: (outcome) => {
+          clearTimeout(session.lostTimer);
+          this.#last = { id: session.id, outcome };
+          this.#session = undefined;
+        },
+      }),
+      lostTimer: undefined,
+    };
+    let handler: LinkHandler;
+    try {
+      handler = this.#onSession({ link: session.endpoint, greeting: hello.greeting, address });
+    } catch (error) {
+      if (error instanceof GodwitError) return error;
+      throw error;
+    }
+    session.endpoint.handleWith(handler);
+    this.#session = session;
+    this.#judged.get(connection)?.();
+    const welcome = encodeWelcome({ version, greeting: this.#options.greeting });
+    session.endpoint.attach(connection, { receivedUpTo: 0, releasedUpTo: 0 }, () =>
+      connection.send(SessionKind.welcome, 0, welcome),
+    );
+    return undefined;
+  }
+
+  #resume(connection: Connection, resume: Resume): GodwitError | typeof FINISHED | undefined {
+    const { address } = connection;
+    if (!this.#ticketFits(resume.ticket)) return new GodwitError("TICKET_REFUSED", { address });
+    const session = this.#session;
+    if (session !== undefined && same(session.id, resume.sessionId) && session.endpoint.isOpen) {
+      if (resume.version !== session.version) {
+        const fields = { ours: String(session.version), theirs: String(resume.version) };
+        return new GodwitError("LINK_VERSION", fields);
+      }
+      this.#judged.get(connection)?.();
+      void this.#takeOver(connection, session, resume);
+      return undefined;
+    }
+    if (this.#last !== undefined && same(this.#last.id, resume.sessionId))
+      return this.#last.outcome ?? FINISHED;
+    return new GodwitError("LINK_FORGOTTEN", { address: `${this.#options.host}:${this.#options.port}` });
+  }
+
+  /** The source says that its old connection is dead, so it is, whatever our side of it looks like. */
+  async #takeOver(connection: Connection, session: Session, resume: Resume): Promise<void> {
+    await session.endpoint.detach("the source has made a new connection");
+    if (connection.closed) return;
+    if (!session.endpoint.isOpen) {
+      this.#reject(connection, this.#last?.outcome ?? FINISHED);
+      return;
+    }
+    if (session.endpoint.connected) {
+      connection.destroy("another connection of the same session came first");
+      return;
+    }
+    clearTimeout(session.lostTimer);
+    const attached = session.endpoint.attach(connection, resume, (point) =>
+      connection.send(SessionKind.resumed, 0, encodeResumed(point)),
+    );
+    if (!attached) this.#lost(session);
+  }
+
+  #lost(session: Session): void {
+    clearTimeout(session.lostTimer);
+    if (this.#closing) this.#giveUp(session);
+    else session.lostTimer = setTimeout(() => this.#giveUp(session), this.#options.reconnectForMs);
+  }
+
+  #giveUp(session: Session): void {
+    const { address } = session.endpoint;
+    session.endpoint.fail(new GodwitError("LINK_LOST", { address, afterMs: this.#options.reconnectForMs }));
+  }
+
+  #reject(connection: Connection, reason: GodwitError | typeof FINISHED): void {
+    const error =
+      reason === FINISHED
+        ? { code: FINISHED, fields: {}, message: "the session has ended" }
+        : reason.toJSON();
+    connection.send(SessionKind.reject, 0, encodeFault(error));
+    this.#log(error.code, connection.address);
+    connection.end();
+  }
+
+  #ticketFits(ticket: Uint8Array): boolean {
+    return timingSafeEqual(hash(ticket), this.#ticketHash);
+  }
+}
+
+/** Of equal length whatever the input: what timingSafeEqual needs. */
+function hash(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
