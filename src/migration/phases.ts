@@ -55,7 +55,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     to: {
       handover: "post-copy is ordered and our own `stop` holds the guest",
       loaded: "target loaded, digests equal",
-      aborting: "failure, digests differ or cancel",
+      aborting: "failure, digests differ, cancel, or stop-and-copy out of time",
       lost: "source QEMU died",
     },
   },

@@ -150,6 +150,7 @@ function decide(state: SourceState, event: SourceEvent): Step {
       return precopy(state, event);
     case "switchover":
       if (event.type === "guestHeld" && state.turning) return startPostcopy(state);
+      if (event.type === "timeout" && stopsFirst(state.plan)) return abort(state, TIMED_OUT);
       if (event.type === "targetLoaded") return loaded(state);
       return undo(state, event) ?? [state, []];
     case "handover":

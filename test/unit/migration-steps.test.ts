@@ -82,14 +82,16 @@ test("post-copy cannot be ordered where its capability was not set", () => {
   assert.equal(canPostcopy(source({ ...PRECOPY, onTimeout: "postcopy" }, ...TO_PRECOPY).state), true);
 });
 
-test("the time limit does what was ordered, in pre-copy only", () => {
+test("the time limit does what was ordered, and not once the switchover is under way", () => {
   const late: SourceEvent[] = [...TO_PRECOPY, { type: "timeout" }];
   assert.equal(source(PRECOPY, ...late).state.phase, "aborting");
   assert.equal(source(PRECOPY, ...late).state.error?.code, "MIGRATION_TIMEOUT");
   assert.deepEqual(source({ ...PRECOPY, onTimeout: "stop" }, ...late).effects, ["stopGuest"]);
   assert.deepEqual(source({ ...PRECOPY, onTimeout: "postcopy" }, ...late).effects, ["stopGuest"]);
-  const stopped = source(PRECOPY, ...TO_PRECOPY, { type: "guestStopped" }, { type: "timeout" });
-  assert.equal(stopped.state.phase, "switchover");
+  const stopped: SourceEvent[] = [...TO_PRECOPY, { type: "guestStopped" }, { type: "timeout" }];
+  assert.equal(source(PRECOPY, ...stopped).state.phase, "switchover");
+  // A guest that stands still from the start is not left so for longer than was allowed.
+  assert.equal(source({ ...PRECOPY, strategy: "stop-and-copy" }, ...stopped).state.phase, "aborting");
 });
 
 test("a cancel before the target has loaded leaves the guest running at the source, later it is not obeyed", () => {

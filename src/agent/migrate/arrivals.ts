@@ -1,0 +1,85 @@
+import { GodwitError, type WireError } from "../../errors/mod.ts";
+import type { TargetPhase } from "../../migration/mod.ts";
+import { DEFAULT_QEMU } from "../../qemu/mod.ts";
+import type { AgentContext } from "../context.ts";
+import type { Prepared, PrepareOrder, TargetFacts } from "./peerSchemas.ts";
+import { precheckTarget } from "./precheck.ts";
+import { TargetMove, type TargetRecord } from "./targetMove.ts";
+
+/** Below the asking side's limit for one call. */
+const DECIDE_MS = 2_000;
+
+/** Moves that arrive at this host. It is the arbiter of each: its record says who owns the guest. */
+export class Arrivals {
+  readonly #context: AgentContext;
+  readonly #moves = new Map<string, TargetMove>();
+  /** Given up by the source before we had begun with them. */
+  readonly #refused = new Set<string>();
+
+  constructor(context: AgentContext) {
+    this.#context = context;
+  }
+
+  /** Errors: those of `precheckTarget`, of starting QEMU and relay, PEER_ABSENT, CANCELLED. Nothing is left then. */
+  async prepare(given: PrepareOrder): Promise<Prepared> {
+    const context = this.#context;
+    if (context.peerAddress === null) throw new GodwitError("PEER_ABSENT", { host: context.host });
+    if (this.#record(given.id) !== null || this.#moves.has(given.id)) {
+      throw new GodwitError("USAGE", { problem: `the migration ${given.id} was prepared before` });
+    }
+    // Which program runs here is this host's to say, whatever the source's spec names.
+    const order = { ...given, spec: { ...given.spec, qemu: programOf(context) } };
+    await precheckTarget(context, order);
+    if (this.#refused.has(order.id)) throw new GodwitError("CANCELLED", {});
+    const move = new TargetMove(context, order);
+    this.#moves.set(order.id, move);
+    return move.prepare();
+  }
+
+  /** Errors: MIGRATION_UNKNOWN. */
+  async commit(id: string): Promise<TargetPhase> {
+    return (await this.#moves.get(id)?.decide({ type: "commit" }, DECIDE_MS)) ?? this.#recorded(id);
+  }
+
+  /** Idempotent; a migration that we never heard of is discarded from now on. */
+  async discard(id: string, error: WireError): Promise<TargetPhase> {
+    const move = this.#moves.get(id);
+    if (move) return move.decide({ type: "discard", error }, DECIDE_MS);
+    const record = this.#record(id);
+    if (record !== null) return record.state.phase;
+    this.#refused.add(id);
+    return "discarded";
+  }
+
+  /** Errors: MIGRATION_UNKNOWN. */
+  phase(id: string): TargetPhase {
+    return this.#moves.get(id)?.phase ?? this.#recorded(id);
+  }
+
+  /** Errors: MIGRATION_UNKNOWN. */
+  facts(id: string): TargetFacts {
+    const move = this.#moves.get(id);
+    if (move) return move.facts();
+    return { phase: this.#recorded(id), resumedAtMs: null, beatsAtMs: null, cpuMs: null, rssBytes: null };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#moves.values()].map((move) => move.stop()));
+  }
+
+  #recorded(id: string): TargetPhase {
+    const record = this.#record(id);
+    if (record === null) throw new GodwitError("MIGRATION_UNKNOWN", { id, host: this.#context.host });
+    return record.state.phase;
+  }
+
+  #record(id: string): TargetRecord | null {
+    const record = this.#context.history.get<TargetRecord>("state", id);
+    return record?.side === "target" ? record : null;
+  }
+}
+
+function programOf(context: AgentContext) {
+  const { binary, args } = context.qemu ?? DEFAULT_QEMU;
+  return { binary, args: [...args] };
+}

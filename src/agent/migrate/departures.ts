@@ -1,0 +1,77 @@
+import { randomUUID } from "node:crypto";
+import { GodwitError } from "../../errors/mod.ts";
+import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
+import type { AgentContext } from "../context.ts";
+import { precheckSource } from "./precheck.ts";
+import { pastStatus } from "./restart.ts";
+import { SourceMove } from "./sourceMove.ts";
+
+/** Ended moves whose progress figures are still kept in memory; their reports are in the history. */
+const KEPT_MAX = 100;
+
+/** Moves that leave this host. */
+export class Departures {
+  readonly #context: AgentContext;
+  readonly #moves = new Map<string, SourceMove>();
+
+  constructor(context: AgentContext) {
+    this.#context = context;
+  }
+
+  /** Errors: VM_UNKNOWN, VM_BUSY with who has it, VM_NOT_MOVABLE. Everything later is told by the report. */
+  async begin(order: MigrationOrder): Promise<string> {
+    const context = this.#context;
+    const id = `m-${randomUUID().slice(0, 8)}`;
+    const release = context.vms.claim(order.vm, `migration ${id}`);
+    try {
+      const vm = context.vms.get(order.vm);
+      await precheckSource(vm);
+      const move = new SourceMove({ context, order, id, vm, release });
+      this.#moves.set(id, move);
+      this.#forgetOld();
+      move.start();
+      return id;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  list(): MigrationStatusBody[] {
+    return [...this.#moves.values()].reverse().map((move) => move.status());
+  }
+
+  /** Errors: MIGRATION_UNKNOWN. */
+  status(id: string): MigrationStatusBody {
+    const found = this.#moves.get(id)?.status() ?? pastStatus(this.#context, id);
+    if (found === null) throw new GodwitError("MIGRATION_UNKNOWN", { id, host: this.#context.host });
+    return found;
+  }
+
+  /** Errors: MIGRATION_UNKNOWN, ORDER_TOO_LATE. */
+  cancel(id: string): void {
+    this.#get(id, "cancel").cancel();
+  }
+
+  /** Errors: MIGRATION_UNKNOWN, ORDER_TOO_LATE, USAGE. */
+  startPostcopy(id: string): void {
+    this.#get(id, "post-copy").startPostcopy();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#moves.values()].map((move) => move.stop()));
+  }
+
+  #get(id: string, order: string): SourceMove {
+    const move = this.#moves.get(id);
+    if (move !== undefined) return move;
+    throw new GodwitError("ORDER_TOO_LATE", { order, phase: this.status(id).phase });
+  }
+
+  #forgetOld(): void {
+    for (const [id, move] of this.#moves) {
+      if (this.#moves.size <= KEPT_MAX) return;
+      if (move.report !== null && move.phase !== "inDoubt") this.#moves.delete(id);
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { registerMigrations } from "./register.ts";

@@ -1,0 +1,94 @@
+import type { z } from "zod";
+import { GodwitError, type WireError } from "../../errors/mod.ts";
+import type { TargetPhase } from "../../migration/mod.ts";
+import {
+  answerSchema,
+  clockSchema,
+  factsSchema,
+  type Prepared,
+  type PrepareOrder,
+  preparedSchema,
+  type TargetFacts,
+} from "./peerSchemas.ts";
+
+/** A QEMU with devices and disks may take a while to start on a busy host. */
+const PREPARE_MS = 60_000;
+const CALL_MS = 3_000;
+
+/** The target's agent, seen from the source. Errors of every call: PEER_UNREACHABLE, or what the other agent said. */
+export class PeerClient {
+  readonly address: string;
+
+  constructor(address: string) {
+    this.address = address;
+  }
+
+  /** @param signal  gives the call up; the caller then tells the target to discard */
+  prepare(order: PrepareOrder, signal: AbortSignal): Promise<Prepared> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(PREPARE_MS)]);
+    return this.#call("POST", "migrations", preparedSchema, order, limit);
+  }
+
+  async commit(id: string): Promise<TargetPhase> {
+    return (await this.#call("POST", `migrations/${id}/commit`, answerSchema, {})).phase;
+  }
+
+  async discard(id: string, error: WireError): Promise<TargetPhase> {
+    return (await this.#call("POST", `migrations/${id}/discard`, answerSchema, { error })).phase;
+  }
+
+  async phase(id: string): Promise<TargetPhase> {
+    return (await this.#call("GET", `migrations/${id}`, answerSchema)).phase;
+  }
+
+  facts(id: string): Promise<TargetFacts> {
+    return this.#call("GET", `migrations/${id}/facts`, factsSchema);
+  }
+
+  async wallMs(): Promise<number> {
+    return (await this.#call("GET", "clock", clockSchema)).wallMs;
+  }
+
+  async #call<S extends z.ZodType>(
+    method: "GET" | "POST",
+    path: string,
+    schema: S,
+    body?: object,
+    signal: AbortSignal = AbortSignal.timeout(CALL_MS),
+  ): Promise<z.output<S>> {
+    const unreachable = (reason: string, cause?: unknown) =>
+      new GodwitError("PEER_UNREACHABLE", { address: this.address, reason }, { cause });
+    let answer: unknown;
+    let ok: boolean;
+    try {
+      const response = await fetch(`http://${this.address}/peer/v1/${path}`, {
+        method,
+        signal,
+        ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      });
+      ok = response.ok;
+      answer = await response.json();
+    } catch (error) {
+      throw unreachable(reasonOf(error), error);
+    }
+    if (!ok) throw GodwitError.fromWire(wireError(answer));
+    const parsed = schema.safeParse(answer);
+    if (!parsed.success)
+      throw unreachable("what answers there is not a Godwit agent of this version", parsed.error);
+    return parsed.data;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message || error.cause.name : error.message;
+}
+
+function wireError(answer: unknown): WireError {
+  const error = (answer as { error?: Partial<WireError> } | null)?.error;
+  return {
+    code: typeof error?.code === "string" ? error.code : "unknown",
+    fields: typeof error?.fields === "object" && error.fields !== null ? error.fields : {},
+    message: typeof error?.message === "string" ? error.message : "no reason given",
+  };
+}

@@ -1,0 +1,54 @@
+/** What agents say to each other under /peer/v1. Plain JSON over HTTP; every answer is checked like a stranger's. */
+import { z } from "zod";
+import { TARGET_EDGES, type TargetPhase } from "../../migration/mod.ts";
+import { resolvedSpecSchema } from "../../qemu/mod.ts";
+
+const id = z.string().regex(/^[\w-]{1,64}$/);
+
+/** POST /peer/v1/migrations */
+export const prepareSchema = z.strictObject({
+  id,
+  sourceHost: z.string().max(255),
+  /** One-time word that the source relay shows to the target relay. */
+  ticket: z.string().max(128),
+  spec: resolvedSpecSchema,
+  /** The capability postcopy-ram must be set on both sides. */
+  postcopy: z.boolean(),
+  qemuVersion: z.string().max(64),
+});
+export type PrepareOrder = z.output<typeof prepareSchema>;
+
+export const preparedSchema = z.object({
+  host: z.string(),
+  qemuVersion: z.string(),
+  /** HOST:PORT of the target relay; the source takes the port, and the host from its own order. */
+  relayAddress: z.string(),
+});
+export type Prepared = z.output<typeof preparedSchema>;
+
+export const idSchema = z.object({ id });
+
+/** POST /peer/v1/migrations/:id/discard */
+export const discardSchema = z.strictObject({
+  error: z.object({ code: z.string(), fields: z.record(z.string(), z.unknown()), message: z.string() }),
+});
+
+const phases = Object.keys(TARGET_EDGES) as [TargetPhase, ...TargetPhase[]];
+
+/** Answer to commit, discard and GET. The arbiter's word. */
+export const answerSchema = z.object({ phase: z.enum(phases) });
+
+/** GET /peer/v1/migrations/:id/facts: for the report. Times by the target's wall clock. */
+export const factsSchema = z.object({
+  phase: z.enum(phases),
+  /** QEMU's RESUME event; null before. */
+  resumedAtMs: z.number().nullable(),
+  /** When the guest's heartbeats were read there; null where none are watched. */
+  beatsAtMs: z.array(z.number()).nullable(),
+  cpuMs: z.number().nullable(),
+  rssBytes: z.number().nullable(),
+});
+export type TargetFacts = z.output<typeof factsSchema>;
+
+/** GET /peer/v1/clock */
+export const clockSchema = z.object({ wallMs: z.number() });

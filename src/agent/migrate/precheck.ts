@@ -1,0 +1,83 @@
+/** What could refuse a move, asked before anything is started. Each refusal names the difference. */
+import { existsSync } from "node:fs";
+import { GodwitError } from "../../errors/mod.ts";
+import {
+  DEFAULT_QEMU,
+  kvmVerdict,
+  memoryBytesOf,
+  postcopyObstacle,
+  probeQemu,
+  type QemuCommand,
+  type ResolvedSpec,
+} from "../../qemu/mod.ts";
+import type { AgentContext, Vm } from "../context.ts";
+import type { PrepareOrder } from "./peerSchemas.ts";
+
+/** QEMU's own memory beside the guest's, and the relay's. */
+const OVERHEAD_BYTES = 160 * 2 ** 20;
+const QEMU_VERSION = /^\d+\.\d+\.\d+/;
+
+/** Whether this VM can leave. Errors: VM_NOT_MOVABLE with QEMU's reason, QMP_CLOSED. */
+export async function precheckSource(vm: Vm): Promise<void> {
+  const refuse = (reason: string) => new GodwitError("VM_NOT_MOVABLE", { vm: vm.name, reason });
+  if (vm.incoming) throw refuse("it is arriving here itself");
+  const { status } = await vm.monitor.execute("query-status");
+  if (status !== "running") throw refuse(`its state is ${status}, and only a running guest is moved`);
+  const { "blocked-reasons": blocked } = await vm.monitor.execute("query-migrate");
+  if (blocked !== undefined && blocked.length > 0) throw refuse(blocked.join("; "));
+}
+
+/**
+ * Whether this host can take the VM.
+ * Errors: VM_EXISTS, TARGET_DIFFERS naming what and both values, TARGET_NO_ROOM, POSTCOPY_UNAVAILABLE, QEMU_MISSING.
+ */
+export async function precheckTarget(context: AgentContext, order: PrepareOrder): Promise<void> {
+  const { spec } = order;
+  if (context.vms.find(spec.name) !== null) throw new GodwitError("VM_EXISTS", { vm: spec.name });
+  const qemu = context.qemu ?? DEFAULT_QEMU;
+  if (!QEMU_VERSION.test(order.qemuVersion)) {
+    throw differs("QEMU's version", order.qemuVersion, "only numbered versions are known");
+  }
+  if (spec.accel === "kvm") {
+    const verdict = await kvmVerdict(qemu);
+    if (!verdict.usable) throw differs("the accelerator", "kvm", verdict.reason);
+  }
+  await machineAndCpu(qemu, spec);
+  for (const path of filesOf(spec)) {
+    if (!existsSync(path)) throw differs(`the file ${path}`, "there", "missing");
+  }
+  const needBytes = memoryBytesOf(spec) + OVERHEAD_BYTES;
+  const freeBytes = process.availableMemory();
+  if (freeBytes < needBytes)
+    throw new GodwitError("TARGET_NO_ROOM", { host: context.host, needBytes, freeBytes });
+  const obstacle = order.postcopy ? await postcopyObstacle(qemu) : null;
+  if (obstacle !== null)
+    throw new GodwitError("POSTCOPY_UNAVAILABLE", { host: context.host, reason: obstacle });
+}
+
+async function machineAndCpu(qemu: QemuCommand, spec: ResolvedSpec): Promise<void> {
+  const known = await probeQemu(qemu, spec.accel);
+  const machine = known.machines.find(({ name }) => name === spec.machine);
+  if (machine === undefined)
+    throw differs("the machine type", spec.machine, `unknown to QEMU ${known.version}`);
+  if (machine["cpu-max"] < spec.cpus) {
+    throw differs("the number of CPUs", String(spec.cpus), `at most ${machine["cpu-max"]}`);
+  }
+  const model = spec.cpu.split(",", 1)[0]!;
+  const cpu = known.cpus.find(({ name }) => name === model);
+  if (cpu === undefined) throw differs("the CPU model", model, `unknown to QEMU ${known.version}`);
+  const lacking = cpu["unavailable-features"] ?? [];
+  // TCG leaves out the same features on both hosts.
+  if (spec.accel === "kvm" && lacking.length > 0)
+    throw differs("the CPU model", model, `lacks ${lacking.join(", ")}`);
+}
+
+function filesOf(spec: ResolvedSpec): string[] {
+  return [spec.kernel, spec.initrd, ...spec.disks.map(({ path }) => path)].filter(
+    (path) => path !== undefined,
+  );
+}
+
+function differs(what: string, source: string, target: string): GodwitError {
+  return new GodwitError("TARGET_DIFFERS", { what, source, target });
+}

@@ -1,0 +1,20 @@
+import type { AgentContext, Migrations } from "../context.ts";
+import { apiRoutes } from "./apiRoutes.ts";
+import { Arrivals } from "./arrivals.ts";
+import { Departures } from "./departures.ts";
+import { peerRoutes } from "./peerRoutes.ts";
+import { settleLeftOver } from "./restart.ts";
+
+/** The migration half of an agent: moves that leave (API) and arrive (peers). */
+export function registerMigrations(context: AgentContext): Migrations {
+  const departures = new Departures(context);
+  const arrivals = new Arrivals(context);
+  settleLeftOver(context);
+  return {
+    api: (fastify) => apiRoutes(fastify, departures),
+    peer: (fastify) => peerRoutes(fastify, context, arrivals),
+    stop: async () => {
+      await Promise.all([departures.stop(), arrivals.stop()]);
+    },
+  };
+}

@@ -1,0 +1,100 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Logger } from "pino";
+import { GodwitError, type WireError } from "../../errors/mod.ts";
+import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../relay/mod.ts";
+
+const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
+/** How long a relay may take to say its last word after an abort. */
+const LAST_WORD_MS = 3_000;
+
+/** One relay in a process of its own. Its last event is always `ended`, also when the process just dies. */
+export class RelayProcess {
+  readonly #child: ChildProcess;
+  readonly #side: "source" | "target";
+  readonly #onEvent: (event: RelayEvent) => void;
+  readonly #log: Logger;
+  readonly #gone = Promise.withResolvers<void>();
+  #figures: RelayFigures | null = null;
+  #ended = false;
+
+  /** @param onEvent  called for each event in order; `ended` comes once and last */
+  constructor(options: RelayOptions, onEvent: (event: RelayEvent) => void, log: Logger) {
+    this.#side = options.side;
+    this.#onEvent = onEvent;
+    this.#log = log;
+    // A session of its own: a Ctrl-C for the agent is the agent's to obey.
+    this.#child = fork(CHILD, [], {
+      detached: true,
+      execArgv: [],
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      log.warn({ relay: this.#side, says: text.trim() }, "relay's stderr");
+    });
+    this.#child.on("message", (event) => this.#take(event as RelayEvent));
+    this.#child.once("error", (error) => this.#died(error.message));
+    this.#child.once("exit", (code, signal) => this.#died(signal ?? `status ${code}`));
+    this.#send(options);
+  }
+
+  /** The newest figures; null before the first. */
+  get figures(): RelayFigures | null {
+    return this.#figures;
+  }
+
+  /** Resolves when the process is gone. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Does nothing when the relay has ended: its `ended` says so. */
+  order(order: RelayOrder): void {
+    this.#send(order);
+  }
+
+  /** Ends the relay and waits until its process is gone. Safe to call again. */
+  async stop(error: WireError): Promise<void> {
+    if (!this.#ended) this.order({ order: "abort", error });
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), LAST_WORD_MS);
+    await this.gone;
+    clearTimeout(timer);
+  }
+
+  #send(message: RelayOptions | RelayOrder): void {
+    if (!this.#child.connected) return;
+    this.#child.send(message, (error) => {
+      if (error !== null) this.#log.debug({ err: error, relay: this.#side }, "relay did not take an order");
+    });
+  }
+
+  #take(event: RelayEvent): void {
+    if (this.#ended) return;
+    if (event.event === "progress" || event.event === "ended") this.#figures = event.figures;
+    if (event.event === "ended") this.#ended = true;
+    this.#onEvent(event);
+  }
+
+  #died(how: string): void {
+    if (!this.#ended) {
+      this.#ended = true;
+      const error = new GodwitError("RELAY_ENDED", { side: this.#side, reason: how }).toJSON();
+      this.#onEvent({ event: "ended", figures: this.#figures ?? NO_FIGURES, error });
+    }
+    this.#gone.resolve();
+  }
+}
+
+const NO_FIGURES: RelayFigures = {
+  elapsedMs: 0,
+  ramBytes: 0,
+  streamBytes: 0,
+  wireBytes: { forward: 0, backward: 0 },
+  pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
+  faults: 0,
+  reconnects: 0,
+  equal: null,
+  postcopy: false,
+  cpuMs: { source: null, target: null },
+  rssBytes: { source: null, target: null },
+};

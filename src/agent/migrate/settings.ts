@@ -1,0 +1,37 @@
+/** What QEMU is told before a migration. Asked of QEMU, never guessed from its version. */
+import type { Monitor } from "../../qemu/mod.ts";
+
+/** The relay's token bucket limits, not QEMU; below 10 QEMU 7.2 would take a limit for none at all. */
+const OPEN_BYTES_PER_SEC = 2 ** 40;
+
+/** `return-path`: only the source's matters, and the target of 7.2 refuses nothing about it. */
+export async function configureSource(
+  monitor: Monitor,
+  order: { readonly postcopy: boolean; readonly downtimeLimitMs: number },
+): Promise<void> {
+  const on = ["events", "return-path"];
+  if (order.postcopy) on.push("postcopy-ram");
+  await setCapabilities(monitor, on);
+  await monitor.execute("migrate-set-parameters", {
+    "max-bandwidth": OPEN_BYTES_PER_SEC,
+    "max-postcopy-bandwidth": 0,
+    "downtime-limit": order.downtimeLimitMs,
+  });
+}
+
+export async function configureTarget(
+  monitor: Monitor,
+  order: { readonly postcopy: boolean },
+): Promise<void> {
+  await setCapabilities(monitor, order.postcopy ? ["events", "postcopy-ram"] : ["events"]);
+}
+
+/** Exactly these on: multifd, xbzrle, compress and the like would change the stream under the relay. */
+async function setCapabilities(monitor: Monitor, on: readonly string[]): Promise<void> {
+  const known = await monitor.execute("query-migrate-capabilities");
+  const capabilities = known
+    .map(({ capability, state }) => ({ capability, state, wanted: on.includes(capability) }))
+    .filter(({ state, wanted }) => state !== wanted)
+    .map(({ capability, wanted }) => ({ capability, state: wanted }));
+  if (capabilities.length > 0) await monitor.execute("migrate-set-capabilities", { capabilities });
+}

@@ -1,0 +1,410 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { GodwitError, isGodwitError, type WireError } from "../../errors/mod.ts";
+import {
+  canCancel,
+  canPostcopy,
+  mayUsePostcopy,
+  type Report,
+  reportedError,
+  type SourceEffect,
+  type SourceEvent,
+  type SourcePhase,
+  type SourceState,
+  sourceSettled,
+  sourceStart,
+  sourceStep,
+  type TargetPhase,
+} from "../../migration/mod.ts";
+import type { RelayEvent } from "../../relay/mod.ts";
+import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
+import type { AgentContext, Vm } from "../context.ts";
+import { splitAddress } from "./address.ts";
+import { clockOffsetMs } from "./clockOffset.ts";
+import { EffectRunner } from "./effects.ts";
+import { PeerClient } from "./peerClient.ts";
+import type { Prepared } from "./peerSchemas.ts";
+import { ProgressMeter } from "./progress.ts";
+import { RelayProcess } from "./relayProcess.ts";
+import { makeReport, type Watched } from "./reporting.ts";
+import { resumeGuest } from "./resume.ts";
+import { configureSource } from "./settings.ts";
+import { SourceQemu } from "./sourceQemu.ts";
+import { RECONNECT_MS } from "./targetMove.ts";
+import { notWritten, sourceEventOf, wireError } from "./translate.ts";
+
+/** How long the arbiter is asked before the answer counts as missing, and how often after that. */
+const ASK_MS = 10_000;
+const ASK_EVERY_MS = 300;
+const ASK_LATER_MS = 2_000;
+const PROGRESS_MS = 250;
+/** The source relay says its last word soon after the target's. */
+const LAST_WORD_MS = 5_000;
+
+/** What the source agent keeps of a move, also for after its own restart. */
+export interface SourceRecord {
+  readonly side: "source";
+  readonly id: string;
+  readonly vm: string;
+  readonly to: string;
+  readonly order: MigrationOrder;
+  readonly startedAt: string;
+  readonly state: SourceState;
+}
+
+export interface SourceMoveParts {
+  readonly context: AgentContext;
+  readonly order: MigrationOrder;
+  readonly id: string;
+  readonly vm: Vm;
+  /** Lets other orders have the VM again. */
+  readonly release: () => void;
+}
+
+/** Carries out the source's half of one migration. */
+export class SourceMove {
+  readonly id: string;
+  readonly order: MigrationOrder;
+  readonly #context: AgentContext;
+  readonly #vm: Vm;
+  readonly #release: () => void;
+  readonly #log: Logger;
+  readonly #peer: PeerClient;
+  readonly #runner: EffectRunner<SourceEffect>;
+  readonly #meter = new ProgressMeter();
+  readonly #qemu: SourceQemu;
+  readonly #cancelled = new AbortController();
+  readonly #ticket = randomBytes(24).toString("base64url");
+  readonly #startedAtMs: number;
+  readonly #startedAtMonoMs: number;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #settled = Promise.withResolvers<void>();
+  #state: SourceState;
+  #prepared: Prepared | null = null;
+  #offsetMs = 0;
+  #relay: RelayProcess | null = null;
+  #totalTimeMs: number | null = null;
+  #report: Report | null = null;
+
+  constructor({ context, order, id, vm, release }: SourceMoveParts) {
+    this.id = id;
+    this.order = order;
+    this.#context = context;
+    this.#vm = vm;
+    this.#release = release;
+    this.#log = context.log.child({ migration: id, vm: vm.name });
+    this.#peer = new PeerClient(order.to);
+    this.#startedAtMs = context.clock.wallMs();
+    this.#startedAtMonoMs = context.clock.monoMs();
+    this.#state = sourceStart({ strategy: order.strategy, onTimeout: order.onTimeout });
+    this.#qemu = new SourceQemu(vm, { tell: (event) => this.dispatch(event), meter: this.#meter });
+    this.#runner = new EffectRunner<SourceEffect>({
+      run: (effect) => this.#run(effect),
+      failing: () => this.#state.error,
+      failed: (effect, error) => this.#failed(effect, error),
+    });
+  }
+
+  get phase(): SourcePhase {
+    return this.#state.phase;
+  }
+
+  get report(): Report | null {
+    return this.#report;
+  }
+
+  /** Resolves when the move has ended and everything is cleaned up. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  status(): MigrationStatusBody {
+    const { id, order } = this;
+    return {
+      ...{ id, vm: order.vm, to: order.to, strategy: order.strategy, phase: this.phase },
+      ended: this.#report !== null,
+      elapsedMs: Math.round(this.#totalTimeMs ?? this.#elapsedMs()),
+      ...this.#meter.read(),
+      report: this.#report as Record<string, unknown> | null,
+    };
+  }
+
+  start(): void {
+    this.#record();
+    this.#every(PROGRESS_MS, () => this.#emitProgress());
+    if (this.order.timeoutMs > 0) this.#after(this.order.timeoutMs, () => this.dispatch({ type: "timeout" }));
+    void this.#prepare();
+  }
+
+  /** Errors: ORDER_TOO_LATE. */
+  cancel(): void {
+    if (!canCancel(this.phase))
+      throw new GodwitError("ORDER_TOO_LATE", { order: "cancel", phase: this.phase });
+    this.#cancelled.abort();
+    this.dispatch({ type: "cancel" });
+  }
+
+  /** Errors: ORDER_TOO_LATE; USAGE where the migration was not started with post-copy possible. */
+  startPostcopy(): void {
+    if (!mayUsePostcopy(this.#state.plan)) {
+      const problem =
+        "post-copy must be prepared from the start: use --strategy hybrid or --on-timeout postcopy";
+      throw new GodwitError("USAGE", { problem });
+    }
+    if (!canPostcopy(this.#state)) {
+      throw new GodwitError("ORDER_TOO_LATE", { order: "post-copy", phase: this.phase });
+    }
+    this.dispatch({ type: "postcopy" });
+  }
+
+  /** The agent ends: what can be undone is undone, what cannot is waited for, for a moment. */
+  async stop(): Promise<void> {
+    if (canCancel(this.phase)) this.cancel();
+    await Promise.race([this.settled, sleep(10_000, undefined, { ref: false })]);
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#qemu.close();
+  }
+
+  dispatch(event: SourceEvent): void {
+    const before = this.#state;
+    const [after, effects] = sourceStep(before, event);
+    this.#state = after;
+    if (after.phase !== before.phase) {
+      this.#log.info(
+        { from: before.phase, to: after.phase, by: event.type, error: after.error },
+        "source's phase",
+      );
+      // On the disk before any effect, so that a restarted agent never believes more than is true.
+      if (!UNRECORDED.has(after.phase) && !this.#record()) return;
+      if (after.phase === "completed") this.#totalTimeMs = this.#elapsedMs();
+      this.#emitProgress();
+    }
+    this.#runner.add(effects);
+    if (after.phase !== before.phase && sourceSettled(after.phase)) void this.#settle();
+  }
+
+  async #prepare(): Promise<void> {
+    const { spec, qemuVersion } = this.#vm;
+    const { id, order } = this;
+    try {
+      this.#offsetMs = await clockOffsetMs(
+        () => this.#peer.wallMs(),
+        () => this.#context.clock.wallMs(),
+      );
+      const postcopy = mayUsePostcopy(this.#state.plan);
+      this.#prepared = await this.#peer.prepare(
+        { id, sourceHost: this.#context.host, ticket: this.#ticket, spec, postcopy, qemuVersion },
+        this.#cancelled.signal,
+      );
+      this.dispatch({ type: "targetReady" });
+    } catch (error) {
+      this.#log.info({ err: error, to: order.to }, "target is not ready");
+      this.dispatch({ type: "failed", error: wireError(error) });
+    }
+  }
+
+  async #run(effect: SourceEffect): Promise<void> {
+    const { monitor } = this.#vm;
+    switch (effect) {
+      case "startRelay":
+        return this.#startRelay();
+      case "configure":
+        return configureSource(monitor, {
+          postcopy: mayUsePostcopy(this.#state.plan),
+          downtimeLimitMs: this.order.downtimeLimitMs,
+        });
+      case "stopGuest":
+        return this.#qemu.hold();
+      case "migrate":
+        return void (await monitor.execute("migrate", { uri: `unix:${this.#socket()}` }));
+      case "startPostcopy":
+        return void (await monitor.execute("migrate-start-postcopy"));
+      case "releaseShut":
+        return this.#relay?.order({ order: "releaseShut" });
+      case "sendCommit":
+        return this.#ask(() => this.#peer.commit(this.id));
+      case "askDiscard":
+        return this.#ask(() => this.#peer.discard(this.id, this.#error()));
+      case "askTarget":
+        return this.#ask(() => this.#peer.phase(this.id));
+      case "askLater":
+        return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "askAgain" }));
+      case "discardTarget":
+        void this.#discardTarget();
+        return;
+      case "stopRelay":
+        return this.#stopRelay();
+      case "resumeSource":
+        return this.#resume();
+      case "report":
+        return this.#makeReport();
+      case "dropSource":
+        return this.#context.vms.discard(this.#vm);
+    }
+  }
+
+  #failed(effect: SourceEffect, error: unknown): void {
+    this.#log.error({ err: error, effect, phase: this.phase }, "could not be carried out");
+    const told = wireError(error);
+    this.dispatch(
+      effect === "resumeSource" ? { type: "sourceStuck", error: told } : { type: "failed", error: told },
+    );
+  }
+
+  #startRelay(): void {
+    const { host } = splitAddress(this.order.to);
+    const { port } = splitAddress(this.#prepared?.relayAddress ?? "");
+    this.#relay = new RelayProcess(
+      {
+        side: "source",
+        listen: this.#socket(),
+        socketMode: 0o600,
+        to: `${host}:${port}`,
+        insecure: this.#context.insecure,
+        bandwidthBytesPerSec: this.order.bandwidthBytesPerSec,
+        reconnectForMs: RECONNECT_MS,
+        withholdShut: true,
+        ticket: this.#ticket,
+      },
+      (event) => this.#onRelay(event),
+      this.#log,
+    );
+  }
+
+  #onRelay(event: RelayEvent): void {
+    if (event.event === "progress" || event.event === "ended") this.#meter.relay(event.figures);
+    if (event.event === "linkLost" || event.event === "linkResumed") {
+      this.#log.warn({ detail: event.detail }, event.event);
+      this.#context.events.emit(`migration.${event.event}`, { id: this.id, detail: event.detail });
+    }
+    const told = sourceEventOf(event);
+    if (told) this.dispatch(told);
+  }
+
+  /** Asks until the answer is a decision or the time is over; a refusal to answer is no answer. */
+  async #ask(question: () => Promise<TargetPhase>): Promise<void> {
+    const until = performance.now() + ASK_MS;
+    let phase: TargetPhase | undefined;
+    do {
+      try {
+        phase = await question();
+        if (DECIDED.has(phase)) break;
+      } catch (error) {
+        if (!isGodwitError(error)) throw error;
+        this.#log.warn({ err: error }, "no answer from the target agent");
+      }
+      await sleep(ASK_EVERY_MS);
+    } while (performance.now() < until);
+    this.dispatch({ type: "targetSays", phase });
+  }
+
+  /** The target need not hear it: without commit it never runs, and without a relay it gives up by itself. */
+  async #discardTarget(): Promise<void> {
+    try {
+      await this.#peer.discard(this.id, this.#error());
+    } catch (error) {
+      this.#log.info({ err: error }, "the target was not told to discard");
+    }
+  }
+
+  async #stopRelay(): Promise<void> {
+    await this.#relay?.stop(this.#error());
+  }
+
+  async #resume(): Promise<void> {
+    await resumeGuest(this.#vm.name, this.#vm.monitor);
+    this.dispatch({ type: "sourceRuns" });
+  }
+
+  async #makeReport(): Promise<void> {
+    if (this.phase === "completed" && this.#relay) {
+      await Promise.race([this.#relay.gone, sleep(LAST_WORD_MS, undefined, { ref: false })]);
+    }
+    const watched: Watched = {
+      ...{ id: this.id, order: this.order, vm: this.#vm, phase: this.phase },
+      startedAtMs: this.#startedAtMs,
+      startedAtMonoMs: this.#startedAtMonoMs,
+      totalTimeMs: this.#totalTimeMs ?? this.#elapsedMs(),
+      stoppedAtMs: this.#qemu.stoppedAtMs,
+      passes: this.#meter.pass,
+      targetVersion: this.#prepared?.qemuVersion ?? null,
+      offsetMs: this.#offsetMs,
+      figures: this.#relay?.figures ?? null,
+      equal: this.#state.equal,
+      error: reportedError(this.#state),
+    };
+    this.#report = await makeReport(watched, this.#context.clock, () => this.#peer.facts(this.id), this.#log);
+    try {
+      this.#context.history.put("report", this.id, this.#vm.name, this.#report);
+    } catch (error) {
+      this.#log.error({ err: error }, "the report is not in the history");
+    }
+    if (this.phase === "inDoubt") this.#emitEnded();
+  }
+
+  async #settle(): Promise<void> {
+    await this.#runner.idle();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#qemu.close();
+    this.#release();
+    this.#context.history.remove("state", this.id);
+    this.#emitEnded();
+    this.#settled.resolve();
+  }
+
+  #emitProgress(): void {
+    this.#context.events.emit("migration.progress", this.status());
+  }
+
+  #emitEnded(): void {
+    this.#context.events.emit("migration.ended", this.status());
+  }
+
+  /** Whether the step may go on: without its record on the disk no point of no return is passed. */
+  #record(): boolean {
+    const record: SourceRecord = {
+      ...{ side: "source", id: this.id, vm: this.#vm.name, to: this.order.to, order: this.order },
+      startedAt: new Date(this.#startedAtMs).toISOString(),
+      state: this.#state,
+    };
+    try {
+      this.#context.history.put("state", this.id, this.#vm.name, record);
+    } catch (error) {
+      this.#log.error({ err: error, phase: this.phase }, "the state could not be recorded");
+      if (this.phase === "handover" || this.phase === "loaded") {
+        this.dispatch({ type: "failed", error: notWritten(error) });
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #socket(): string {
+    return join(this.#vm.dir, "relay.sock");
+  }
+
+  #error(): WireError {
+    return this.#state.error ?? new GodwitError("ABORTED_BY_PEER", { reason: "the move has ended" }).toJSON();
+  }
+
+  #elapsedMs(): number {
+    return this.#context.clock.monoMs() - this.#startedAtMonoMs;
+  }
+
+  #after(ms: number, act: () => void): void {
+    this.#timers.add(setTimeout(act, ms));
+  }
+
+  #every(ms: number, act: () => void): void {
+    this.#timers.add(setInterval(act, ms));
+  }
+}
+
+const DECIDED: ReadonlySet<TargetPhase> = new Set(["postcopy", "running", "discarded", "lost"]);
+/**
+ * Not worth a write to the disk while the guest stands still: a restarted agent treats an older record the same way.
+ * What matters is on it before: `handover` before post-copy begins, `loaded` before the commit is sent.
+ */
+const UNRECORDED: ReadonlySet<SourcePhase> = new Set(["starting", "switchover", "committing"]);

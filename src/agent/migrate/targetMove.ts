@@ -1,0 +1,269 @@
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { GodwitError, isGodwitError } from "../../errors/mod.ts";
+import {
+  type TargetEffect,
+  type TargetEvent,
+  type TargetPhase,
+  type TargetState,
+  targetSettled,
+  targetStart,
+  targetStep,
+} from "../../migration/mod.ts";
+import type { RelayEvent } from "../../relay/mod.ts";
+import type { AgentContext, Vm } from "../context.ts";
+import { splitAddress } from "./address.ts";
+import { EffectRunner } from "./effects.ts";
+import type { Prepared, PrepareOrder, TargetFacts } from "./peerSchemas.ts";
+import { RelayProcess } from "./relayProcess.ts";
+import { configureTarget } from "./settings.ts";
+import { notWritten, targetEventOf, wireError } from "./translate.ts";
+
+/** How long the source may take from our answer until its relay connects. */
+const CONNECT_MS = 60_000;
+/** How long a lost link is tried again before the move is given up. */
+export const RECONNECT_MS = 30_000;
+/** How long a relay may outlive its move. */
+const LEFTOVER_MS = 15_000;
+const DECIDED: ReadonlySet<TargetPhase> = new Set(["postcopy", "running", "discarded", "lost"]);
+
+/** What the target agent keeps of a move, also for after its own restart. */
+export interface TargetRecord {
+  readonly side: "target";
+  readonly id: string;
+  readonly vm: string;
+  readonly state: TargetState;
+}
+
+/** Carries out the target's half of one migration. */
+export class TargetMove {
+  readonly #context: AgentContext;
+  readonly #order: PrepareOrder;
+  readonly #log: Logger;
+  readonly #runner: EffectRunner<TargetEffect>;
+  readonly #waiting = new Set<() => void>();
+  readonly #sinceMonoMs: number;
+  #state: TargetState = targetStart();
+  #vm: Vm | null = null;
+  #relay: RelayProcess | null = null;
+  #relayAddress = "";
+  #resumedAtMs: number | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #release: (() => void) | null = null;
+  #offEvents: (() => void) | null = null;
+
+  constructor(context: AgentContext, order: PrepareOrder) {
+    this.#context = context;
+    this.#order = order;
+    this.#log = context.log.child({ migration: order.id, vm: order.spec.name });
+    this.#sinceMonoMs = context.clock.monoMs();
+    this.#runner = new EffectRunner<TargetEffect>({
+      run: (effect) => this.#run(effect),
+      failing: () => this.#state.error,
+      failed: (effect, error) => this.#failed(effect, error),
+    });
+  }
+
+  get phase(): TargetPhase {
+    return this.#state.phase;
+  }
+
+  /** Starts QEMU and relay. Errors: whatever made that fail; nothing is left then. */
+  async prepare(): Promise<Prepared> {
+    this.#record();
+    this.#runner.add(["start"]);
+    await this.#until((phase) => phase !== "preparing");
+    if (this.phase === "ready" && this.#vm) {
+      this.#timer = setTimeout(() => this.dispatch({ type: "timeout" }), CONNECT_MS);
+      return {
+        host: this.#context.host,
+        qemuVersion: this.#vm.qemuVersion,
+        relayAddress: this.#relayAddress,
+      };
+    }
+    await this.#until((phase) => phase === "discarded");
+    throw GodwitError.fromWire(this.#state.error ?? new GodwitError("TARGET_DISCARDED", {}).toJSON());
+  }
+
+  /** Gives the event in, and waits (bounded) until the arbiter's word is final. */
+  async decide(event: TargetEvent, waitMs: number): Promise<TargetPhase> {
+    this.dispatch(event);
+    await Promise.race([this.#until((phase) => DECIDED.has(phase)), later(waitMs)]);
+    return this.phase;
+  }
+
+  facts(): TargetFacts {
+    const serial = this.#order.spec.heartbeat ? this.#vm?.serial : null;
+    const figures = this.#relay?.figures;
+    return {
+      phase: this.phase,
+      resumedAtMs: this.#resumedAtMs,
+      beatsAtMs: serial ? serial.beatsSince(this.#sinceMonoMs).map(({ wallMs }) => wallMs) : null,
+      cpuMs: figures?.cpuMs.target ?? null,
+      rssBytes: figures?.rssBytes.target ?? null,
+    };
+  }
+
+  /** The agent ends: an unfinished move is discarded, a decided one is left as it is. */
+  async stop(): Promise<void> {
+    const error = new GodwitError("AGENT_RESTARTED", {
+      host: this.#context.host,
+      phase: this.phase,
+    }).toJSON();
+    if (["preparing", "ready", "loading"].includes(this.phase)) this.dispatch({ type: "discard", error });
+    await Promise.race([this.#until(targetSettled), later(5_000)]);
+    clearTimeout(this.#timer);
+    this.#offEvents?.();
+  }
+
+  dispatch(event: TargetEvent): void {
+    const before = this.#state;
+    const [after, effects] = targetStep(before, event);
+    this.#state = after;
+    if (after.phase !== before.phase) {
+      this.#log.info(
+        { from: before.phase, to: after.phase, by: event.type, error: after.error },
+        "target's phase",
+      );
+      // On the disk before any effect: what this record says decides who owns the guest.
+      if (RECORDED.has(after.phase) && !this.#record()) return;
+      if (after.phase !== "ready") clearTimeout(this.#timer);
+    }
+    this.#runner.add(effects);
+    if (after.phase !== before.phase) {
+      for (const check of [...this.#waiting]) check();
+      if (targetSettled(after.phase)) this.#settle();
+    }
+  }
+
+  async #run(effect: TargetEffect): Promise<void> {
+    switch (effect) {
+      case "start":
+        return this.#start();
+      case "contTarget":
+        return this.#cont();
+      case "endTarget":
+        return this.#end();
+      case "registerVm":
+        if (this.#vm) await this.#context.vms.confirm(this.#vm);
+        return;
+    }
+  }
+
+  #failed(effect: TargetEffect, error: unknown): void {
+    this.#log.error({ err: error, effect }, "could not be carried out");
+    this.dispatch({ type: "failed", error: wireError(error) });
+  }
+
+  async #start(): Promise<void> {
+    const { spec, ticket, postcopy } = this.#order;
+    const vm = await this.#context.vms.launchIncoming(spec);
+    this.#vm = vm;
+    this.#release = this.#context.vms.claim(vm.name, `migration ${this.#order.id}`);
+    void vm.monitor.closed.then((why) => {
+      const error = new GodwitError("TARGET_QEMU_GONE", { phase: this.phase }, { cause: why });
+      this.dispatch({ type: "targetGone", error: error.toJSON() });
+    });
+    this.#offEvents = vm.monitor.onEvent(({ event, timestampMs }) => {
+      if (event !== "RESUME") return;
+      this.#resumedAtMs ??= timestampMs;
+      this.dispatch({ type: "guestRuns" });
+    });
+    if (this.phase !== "preparing") return; // told to discard meanwhile
+    await configureTarget(vm.monitor, { postcopy });
+    const forward = join(vm.dir, "incoming.sock");
+    await vm.monitor.execute("migrate-incoming", { uri: `unix:${forward}` });
+    this.#relay = new RelayProcess(
+      {
+        side: "target",
+        listen: `${splitAddress(this.#context.peerAddress ?? "127.0.0.1:0").host}:0`,
+        forward,
+        insecure: this.#context.insecure,
+        reconnectForMs: RECONNECT_MS,
+        ticket,
+      },
+      (event) => this.#onRelay(event),
+      this.#log,
+    );
+  }
+
+  #onRelay(event: RelayEvent): void {
+    if (event.event === "listening") this.#relayAddress = event.address;
+    const told = targetEventOf(event);
+    if (told) this.dispatch(told);
+  }
+
+  /**
+   * The guest runs when QEMU says RESUME. Its answer to `cont` is not waited for: in post-copy its main thread may be
+   * blocked on a page that has yet to come, and while the state is still loading `cont` only says "start when loaded".
+   */
+  async #cont(): Promise<void> {
+    const monitor = this.#vm?.monitor;
+    if (!monitor) return;
+    void monitor.execute("cont", {}, { timeoutMs: 0 }).then(
+      () => this.#log.debug("QEMU took cont"),
+      async (error: unknown) => {
+        if (!isGodwitError(error)) throw error;
+        if (error.code === "QMP_CLOSED") return; // targetGone says it
+        const { running } = await monitor.execute("query-status");
+        this.dispatch(running ? { type: "guestRuns" } : { type: "contRefused", error: error.toJSON() });
+      },
+    );
+  }
+
+  async #end(): Promise<void> {
+    const error = this.#state.error ?? new GodwitError("TARGET_DISCARDED", {}).toJSON();
+    await this.#relay?.stop(error);
+    this.#release?.();
+    if (this.#vm) await this.#context.vms.discard(this.#vm);
+    this.dispatch({ type: "ended" });
+  }
+
+  #settle(): void {
+    this.#release?.();
+    this.#offEvents?.();
+    // Done or lost, the relay ends by itself; nothing waits for it here.
+    const error = new GodwitError("RELAY_ENDED", { side: "target", reason: "it was left over" }).toJSON();
+    this.#timer = setTimeout(() => void this.#relay?.stop(error), LEFTOVER_MS).unref();
+    this.#context.events.emit("migration.target", {
+      id: this.#order.id,
+      vm: this.#order.spec.name,
+      phase: this.phase,
+    });
+  }
+
+  /** Whether the step may go on: an owner that is not on the disk must not run. */
+  #record(): boolean {
+    const { id, spec } = this.#order;
+    const record: TargetRecord = { side: "target", id, vm: spec.name, state: this.#state };
+    try {
+      this.#context.history.put("state", id, spec.name, record);
+    } catch (error) {
+      this.#log.error({ err: error, phase: this.phase }, "the state could not be recorded");
+      if (this.phase === "committed") {
+        this.dispatch({ type: "contRefused", error: notWritten(error) });
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #until(when: (phase: TargetPhase) => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const check = () => {
+        if (!when(this.phase)) return;
+        this.#waiting.delete(check);
+        resolve();
+      };
+      this.#waiting.add(check);
+      check();
+    });
+  }
+}
+
+/** Phases whose loss would be a lie after a restart; an older record only makes the move be undone. */
+const RECORDED: ReadonlySet<TargetPhase> = new Set(["committed", "postcopy", "running", "discarded", "lost"]);
+
+function later(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
