@@ -32,6 +32,11 @@ export function put64(b: Uint8Array, at: number, value: number): number {
   return put32(b, at + 4, value % 2 ** 32);
 }
 
+/** A copy that is safe to keep. (`slice` of a Node Buffer is none: it shares the memory.) */
+export function copyOf(b: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(b.subarray(start, end));
+}
+
 /** Short strings only (names): the bytes are spread as arguments. */
 export function latin1(b: Uint8Array, start: number, end: number): string {
   return String.fromCharCode(...b.subarray(start, end));

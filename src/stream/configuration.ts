@@ -1,5 +1,5 @@
 /** The CONFIGURATION element: machine name and subsections. */
-import { Cursor } from "./bytes.ts";
+import { Cursor, copyOf } from "./bytes.ts";
 import { CAPABILITIES_MAX, ElementType, SUBSECTIONS_MAX } from "./format.ts";
 import { StreamFault, type Subsection } from "./types.ts";
 
@@ -57,7 +57,7 @@ export function readConfiguration(
       c.take(16);
     }
     if (c.short) return undefined;
-    subsections.push({ name, version, data: buffer.slice(dataStart, c.at) });
+    subsections.push({ name, version, data: copyOf(buffer, dataStart, c.at) });
   }
   return c.short ? undefined : { machine, subsections, end: c.at, ignoreShared };
 }

@@ -26,6 +26,7 @@ export {
   type Subsection,
 } from "./types.ts";
 export {
+  concat,
   DISCARD_RANGES_MAX,
   EMPTY_SECTION_BYTES,
   emptyEnd,

@@ -4,7 +4,7 @@
  * Non-goal: understanding device state. From the first device section on the stream is opaque.
  */
 import { readBlockList } from "./block-list.ts";
-import { be16, be32, Cursor } from "./bytes.ts";
+import { be16, be32, Cursor, copyOf } from "./bytes.ts";
 import { checkCommand, Phase } from "./commands.ts";
 import { readConfiguration } from "./configuration.ts";
 import {
@@ -322,7 +322,7 @@ export class StreamReader {
       this.#handler.barrier("discard");
     }
     if (command === Command.packaged) this.#handler.barrier("package");
-    const payload = buffer.slice(p + 5, payloadEnd);
+    const payload = copyOf(buffer, p + 5, payloadEnd);
     const name = COMMAND_NAMES.get(command)!;
     this.#handler.element?.({ type: "command", command, name, payload });
     if (command === Command.packaged) {

@@ -5,7 +5,7 @@
  * at the first footer with the section's own id that is followed by something plausible. State that happens to contain
  * such bytes would be cut in the wrong place, so no byte may be passed on, held or changed on the word of this.
  */
-import { be16, be32, Cursor } from "./bytes.ts";
+import { be16, be32, Cursor, copyOf } from "./bytes.ts";
 import { COMMAND_BYTES, COMMAND_NAMES, ElementType } from "./format.ts";
 import type { Element } from "./types.ts";
 
@@ -48,7 +48,7 @@ function cutOne(bytes: Uint8Array, p: number, kind: "tail" | "package", pieces: 
       const end = commandEnd(bytes, p);
       if (end === p) return p;
       const command = be16(bytes, p + 1);
-      const payload = bytes.slice(p + 5, end);
+      const payload = copyOf(bytes, p + 5, end);
       const name = COMMAND_NAMES.get(command)!;
       pieces.push({ element: { type: "command", command, name, payload }, start: p, end });
       return end;
