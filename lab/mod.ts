@@ -1,0 +1,21 @@
+export {
+  type GuestLine,
+  GuestOracle,
+  guestCommandLine,
+  MANNERS,
+  type Manner,
+  parseGuestLine,
+  type Workload,
+} from "./guest/mod.ts";
+export {
+  type CutManner,
+  forkShaper,
+  type LabHost,
+  type LabHosts,
+  openLabHosts,
+  type Shaper,
+  type ShaperOptions,
+  type ShaperProcess,
+  startShaper,
+} from "./host/mod.ts";
+export { type Artefacts, artefacts, cacheDir, type QemuArtefact } from "./setup/mod.ts";
