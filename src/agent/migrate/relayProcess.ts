@@ -5,7 +5,8 @@ import { GodwitError, type WireError } from "../../errors/mod.ts";
 import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../relay/mod.ts";
 
 const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
-/** How long a relay may take to say its last word after an abort. */
+/** How long a relay may take to pass an abort on and say its last word. */
+const ABORT_MS = 1_000;
 const LAST_WORD_MS = 3_000;
 
 /** One relay in a process of its own. Its last event is always `ended`, also when the process just dies. */
@@ -17,6 +18,7 @@ export class RelayProcess {
   readonly #gone = Promise.withResolvers<void>();
   #figures: RelayFigures | null = null;
   #ended = false;
+  #carries = false;
 
   /** @param onEvent  called for each event in order; `ended` comes once and last */
   constructor(options: RelayOptions, onEvent: (event: RelayEvent) => void, log: Logger) {
@@ -53,12 +55,15 @@ export class RelayProcess {
     this.#send(order);
   }
 
-  /** Ends the relay and waits until its process is gone. Safe to call again. */
+  /** Ends the relay, its peer is told the reason, and waits until its process is gone. Safe to call again. */
   async stop(error: WireError): Promise<void> {
-    if (!this.#ended) this.order({ order: "abort", error });
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), LAST_WORD_MS);
+    this.order({ order: "abort", error });
+    // One that carries ends by that order; one that waits, or keeps QEMU's connection open in doubt, needs telling.
+    const term = setTimeout(() => this.#child.kill("SIGTERM"), this.#carries && !this.#ended ? ABORT_MS : 0);
+    const kill = setTimeout(() => this.#child.kill("SIGKILL"), LAST_WORD_MS);
     await this.gone;
-    clearTimeout(timer);
+    clearTimeout(term);
+    clearTimeout(kill);
   }
 
   #send(message: RelayOptions | RelayOrder): void {
@@ -72,6 +77,7 @@ export class RelayProcess {
     if (this.#ended) return;
     if (event.event === "progress" || event.event === "ended") this.#figures = event.figures;
     if (event.event === "ended") this.#ended = true;
+    if (event.event === "linkUp") this.#carries = true;
     this.#onEvent(event);
   }
 
