@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -6,11 +6,12 @@ import { privateDir, type QemuCommand } from "../qemu/mod.ts";
 import { listenForPeers, listenPrivately } from "./bind.ts";
 import { Bus } from "./bus.ts";
 import { systemClock } from "./clock.ts";
-import type { AgentContext, Migrations } from "./context.ts";
+import type { AgentContext } from "./context.ts";
 import { doctor } from "./doctor.ts";
 import { SqliteHistory } from "./history.ts";
 import { makeHttp } from "./http.ts";
 import { lockStateDir } from "./lock.ts";
+import { registerMigrations } from "./migrate/mod.ts";
 import { describeApi } from "./openapi.ts";
 import { agentPaths } from "./paths.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -60,7 +61,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     );
     await vms.reopen();
 
-    const migrations = await loadMigrations(context);
+    const migrations = registerMigrations(context);
     undo.push(() => migrations.stop());
     const api = makeHttp(context.log);
     const peer = makeHttp(context.log);
@@ -94,14 +95,6 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     await close();
     throw error;
   }
-}
-
-async function loadMigrations(context: AgentContext): Promise<Migrations> {
-  const path = "./migrate/mod.ts";
-  if (!existsSync(join(import.meta.dirname, path)))
-    return { api: () => {}, peer: () => {}, stop: async () => {} };
-  const { registerMigrations } = (await import(path)) as { registerMigrations(c: AgentContext): Migrations };
-  return registerMigrations(context);
 }
 
 function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>) {

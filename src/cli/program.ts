@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../agent/mod.ts";
 import { EXIT, isGodwitError } from "../errors/mod.ts";
@@ -9,10 +7,11 @@ import { dumpCommand } from "./dump.ts";
 import { migrateCommand } from "./migrate.ts";
 import { cancelCommand, historyCommand, postcopyCommand, statusCommand, watchCommand } from "./migrations.ts";
 import { note } from "./options.ts";
+import { relayCommand } from "./relay.ts";
 import { vmCommand } from "./vm.ts";
 
 /** The whole command line. */
-export async function program(): Promise<Command> {
+export function program(): Command {
   const root = new Command("godwit")
     .description("moves a running QEMU VM to another host so that its users do not notice")
     .version(VERSION)
@@ -25,9 +24,8 @@ export async function program(): Promise<Command> {
     .addCommand(cancelCommand())
     .addCommand(historyCommand())
     .addCommand(doctorCommand())
+    .addCommand(relayCommand())
     .addCommand(dumpCommand());
-  const relay = await relayCommand();
-  if (relay !== null) root.addCommand(relay);
   everyCommand(root, (command) => command.exitOverride().showHelpAfterError("(see --help)"));
   return root;
 }
@@ -35,7 +33,7 @@ export async function program(): Promise<Command> {
 /** Runs a command line (without node and script). Returns the exit code; bugs throw. */
 export async function run(args: readonly string[]): Promise<number> {
   try {
-    await (await program()).parseAsync([...args], { from: "user" });
+    await program().parseAsync([...args], { from: "user" });
     return Number(process.exitCode ?? EXIT.done);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
@@ -48,10 +46,4 @@ export async function run(args: readonly string[]): Promise<number> {
 function everyCommand(command: Command, apply: (command: Command) => void): void {
   apply(command);
   for (const sub of command.commands) everyCommand(sub, apply);
-}
-
-async function relayCommand(): Promise<Command | null> {
-  const path = "./relay.ts";
-  if (!existsSync(join(import.meta.dirname, path))) return null;
-  return ((await import(path)) as { relayCommand(): Command }).relayCommand();
 }
