@@ -1,5 +1,5 @@
 /** The MEM_SIZE record in the START section of "ram": which blocks there are, and how long. */
-import { Cursor } from "./bytes.ts";
+import { be16, Cursor } from "./bytes.ts";
 import { BLOCK_LIST_BYTES_MAX, BLOCKS_MAX, PAGE_BYTES, RamFlag } from "./format.ts";
 import type { StreamRule } from "./rules.ts";
 import { type RamBlock, StreamFault } from "./types.ts";
@@ -33,9 +33,10 @@ export function readBlockList(
   const c = new Cursor(buffer, at, end);
   const word = c.u64();
   if (c.short) return undefined;
-  if (word % PAGE_BYTES !== RamFlag.memSize) throw new StreamFault("mem_size_missing", base + at);
+  if ((be16(buffer, at + 6) & 0xfff) !== RamFlag.memSize)
+    throw new StreamFault("mem_size_missing", base + at);
+  if (word > Number.MAX_SAFE_INTEGER) throw new StreamFault("block_sum", base + at);
   const totalBytes = word - RamFlag.memSize;
-  if (totalBytes > Number.MAX_SAFE_INTEGER) throw new StreamFault("block_sum", base + at);
 
   const blocks: RamBlock[] = [];
   const names = new Set<string>();
