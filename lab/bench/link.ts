@@ -195,7 +195,6 @@ async function linkSource(job: Job): Promise<void> {
     },
   );
   link = connected.link;
-  if (process.env["WATCH"]) setInterval(() => console.error(link.stats, arena.freeChunks), 500).unref();
   server.listen(path.join(job.folder, "in.sock"), ready);
 }
 

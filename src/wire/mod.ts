@@ -40,6 +40,7 @@ export {
   TICKET_BYTES_MAX,
 } from "./kinds.ts";
 export { FrameParser } from "./parser.ts";
+export { decodeProof, encodeProof, PROOF_BYTES, type ProofPayload } from "./proof.ts";
 export {
   decodeRecordsPrefix,
   encodeRecordsPrefix,
