@@ -1,5 +1,5 @@
 /** What an agent and its relay say to each other over the IPC channel. Plain JSON. */
-import type { WireError } from "../errors/mod.ts";
+import type { GodwitError, WireError } from "../errors/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 
 export type RelayOrder =
@@ -37,7 +37,12 @@ export interface RelayFigures {
   readonly streamBytes: number;
   /** On the link's sockets as seen by the source: forward = to the target. */
   readonly wireBytes: { readonly forward: number; readonly backward: number };
-  readonly pages: { readonly sent: number; readonly zero: number; readonly raw: number; readonly encoded: number };
+  readonly pages: {
+    readonly sent: number;
+    readonly zero: number;
+    readonly raw: number;
+    readonly encoded: number;
+  };
   /** Post-copy page requests that passed. */
   readonly faults: number;
   readonly reconnects: number;
@@ -81,4 +86,13 @@ export interface TargetRelayOptions {
   readonly insecure: boolean;
   readonly reconnectForMs: number;
   readonly ticket: string;
+}
+
+/** A relay that listens. */
+export interface RunningRelay {
+  /** Where: the unix path, or HOST:PORT with the port that the system chose. */
+  readonly address: string;
+  order(order: RelayOrder): void;
+  /** Stops listening and ends what is being carried with this reason. */
+  close(reason: GodwitError): Promise<void>;
 }

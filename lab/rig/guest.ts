@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { launchVm, parseSpec, type ResolvedSpec, type RunningVm, stopVm } from "../../src/qemu/mod.ts";
+import { type GuestOracle, guestCommandLine, type Workload } from "../guest/mod.ts";
+import { artefacts, type QemuArtefact } from "../setup/mod.ts";
+
+/** One QEMU of the rig with the console of its guest fed into the oracle. */
+export interface RigVm {
+  readonly vm: RunningVm;
+  readonly dir: string;
+  /** Unix path for an incoming migration; nobody listens there until `migrate-incoming`. */
+  readonly incoming: string;
+  stop(): Promise<void>;
+}
+
+export interface RigGuest {
+  readonly qemu: QemuArtefact;
+  readonly memoryMib: number;
+  readonly workload: Workload;
+  /** Versioned, where two QEMU versions have to agree. Default q35. */
+  readonly machine?: string;
+  readonly cpu?: string;
+}
+
+/** Starts the lab guest; resolves when its workload runs. */
+export async function startGuest(guest: RigGuest, oracle: GuestOracle): Promise<RigVm> {
+  const { kernel, initrd } = artefacts();
+  const spec = parseSpec({
+    name: "rig",
+    memory: `${guest.memoryMib}MiB`,
+    machine: guest.machine ?? "q35",
+    cpu: guest.cpu ?? "Nehalem-v1",
+    accel: "tcg",
+    kernel,
+    initrd,
+    append: guestCommandLine(guest.workload),
+    qemu: { binary: guest.qemu.binary, args: [...guest.qemu.args] },
+    heartbeat: true,
+  });
+  const rig = await launch({ mode: "run", spec }, guest.qemu, oracle);
+  await until(() => oracle.ready, 60_000, "the guest's workload to start", oracle);
+  return rig;
+}
+
+/** Starts a QEMU that waits, stopped, for the guest of `source`. */
+export function startTarget(source: RigVm, qemu: QemuArtefact, oracle: GuestOracle): Promise<RigVm> {
+  return launch({ mode: "incoming", spec: source.vm.spec }, qemu, oracle);
+}
+
+async function launch(
+  what: { mode: "run"; spec: ReturnType<typeof parseSpec> } | { mode: "incoming"; spec: ResolvedSpec },
+  qemu: QemuArtefact,
+  oracle: GuestOracle,
+): Promise<RigVm> {
+  const top = mkdtempSync(join(tmpdir(), "gw-rig-"));
+  const dir = join(top, "vm");
+  const vm = await launchVm({ ...what, dir, qemu: { binary: qemu.binary, args: [...qemu.args] } }).catch(
+    (error) => {
+      rmSync(top, { recursive: true, force: true });
+      throw error;
+    },
+  );
+  const console_ = net.connect(vm.serialPath as string);
+  console_.on("error", () => undefined);
+  console_.on("data", (bytes) => oracle.feed(bytes.toString("latin1"), performance.now()));
+  return {
+    vm,
+    dir: top,
+    incoming: join(top, "in.sock"),
+    async stop() {
+      console_.destroy();
+      await stopVm(vm);
+      rmSync(top, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Waits for a condition; on a fault of the guest or when the time is over it throws, saying what it waited for. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  ms: number,
+  what: string,
+  oracle?: GuestOracle,
+): Promise<void> {
+  const deadline = performance.now() + ms;
+  while (!(await condition())) {
+    if (oracle !== undefined && oracle.faults.length > 0) throw new Error(`the guest: ${oracle.faults[0]}`);
+    if (performance.now() > deadline) throw new Error(`waited ${ms} ms in vain for ${what}`);
+    await sleep(20);
+  }
+}
+
+/** Waits until the guest has verified its whole working set after now: the second pass that ends from here on. */
+export async function verified(oracle: GuestOracle, ms = 120_000): Promise<void> {
+  const goal = oracle.passesOk + 2;
+  await until(() => oracle.passesOk >= goal, ms, "two verification passes", oracle);
+}

@@ -1,0 +1,176 @@
+import { randomUUID } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { Command, Option } from "commander";
+import { EXIT, GodwitError } from "../errors/mod.ts";
+import { type Report, relayReport } from "../migration/mod.ts";
+import { type RelayOptions, type RunningRelay, startRelay } from "../relay/mod.ts";
+import { example, note, parsed } from "./options.ts";
+import { reportText } from "./outcome.ts";
+import { duration, rate } from "./units.ts";
+
+/** `godwit relay source|target`: the path of the stream alone, for any orchestrator. */
+export function relayCommand(): Command {
+  return new Command("relay")
+    .description(
+      "carries QEMU's migration stream between two hosts, for any orchestrator that migrates over a unix socket",
+    )
+    .addCommand(sourceCommand())
+    .addCommand(targetCommand());
+}
+
+function sourceCommand(): Command {
+  const command = new Command("source")
+    .description("takes the stream of a migrating QEMU from a unix socket to the target relay")
+    .requiredOption("--listen <unix:PATH>", "where QEMU migrates to", unixPath)
+    .requiredOption("--to <HOST:PORT>", "the target relay")
+    .option("--bandwidth <rate>", "cap on the link, for example 1Gbit", parsed(rate), 0)
+    .option("--socket-mode <octal>", "permissions of the socket", octal, 0o600)
+    .option("--socket-group <name>", "group of the socket");
+  for (const option of common()) command.addOption(option);
+  example(command, "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --insecure");
+  return command.action((o: CommonFlags & SourceFlags) =>
+    carry(o, {
+      side: "source",
+      listen: o.listen,
+      to: o.to,
+      bandwidthBytesPerSec: o.bandwidth,
+      socketMode: o.socketMode,
+      ...(o.socketGroup === undefined ? {} : { socketGroup: o.socketGroup }),
+      withholdShut: false,
+      ...link(o),
+    }),
+  );
+}
+
+function targetCommand(): Command {
+  const command = new Command("target")
+    .description("takes the stream from a source relay to a QEMU that waits with -incoming unix:PATH")
+    .requiredOption("--listen <HOST:PORT>", "where the source relay connects; port 0 lets the system choose")
+    .requiredOption("--forward <unix:PATH>", "where the target QEMU listens", unixPath);
+  for (const option of common()) command.addOption(option);
+  example(command, "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --insecure");
+  return command.action((o: CommonFlags & TargetFlags) =>
+    carry(o, { side: "target", listen: o.listen, forward: o.forward, ...link(o) }),
+  );
+}
+
+interface CommonFlags {
+  readonly report?: string;
+  readonly keep?: boolean;
+  readonly insecure?: boolean;
+  readonly reconnectFor: number;
+  readonly ticket: string;
+}
+interface SourceFlags {
+  readonly listen: string;
+  readonly to: string;
+  readonly bandwidth: number;
+  readonly socketMode: number;
+  readonly socketGroup?: string;
+}
+interface TargetFlags {
+  readonly listen: string;
+  readonly forward: string;
+}
+
+function common(): Option[] {
+  return [
+    new Option("--report <file>", "write the report there, one JSON line per migration"),
+    new Option("--keep", "carry one migration after another instead of ending after the first"),
+    new Option("--insecure", "allow an unencrypted link beyond loopback"),
+    new Option("--reconnect-for <time>", "how long a lost link is tried again")
+      .argParser(parsed(duration))
+      .default(30_000, "30s"),
+    new Option("--ticket <word>", "a word that both relays must know").default("", "none"),
+  ];
+}
+
+function link(o: CommonFlags) {
+  return { insecure: o.insecure ?? false, reconnectForMs: o.reconnectFor, ticket: o.ticket };
+}
+
+/** Runs the relay until its migration has ended (with --keep: until a signal) and sets the exit code. */
+async function carry(flags: CommonFlags, options: RelayOptions): Promise<void> {
+  if (flags.insecure)
+    note("godwit: --insecure: guest memory crosses the network unencrypted, open to whoever is on it");
+  let relay: RunningRelay | undefined;
+  let startedAt = new Date();
+  let carrying = false;
+  const { promise: over, resolve: leave } = Promise.withResolvers<number>();
+
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const idle = !carrying;
+    void relay?.close(new GodwitError("INTERRUPTED", { signal })).then(() => {
+      if (idle) leave(flags.keep ? EXIT.done : EXIT.aborted);
+    });
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+
+  let closing = false;
+  try {
+    relay = await startRelay(options, {
+      log: (line) => note(`godwit relay: ${line}`),
+      event: (event) => {
+        if (event.event === "listening") note(`godwit relay: listening on ${event.address}`);
+        else if (event.event === "linkLost") note(`godwit relay: link lost (${event.detail}), trying again`);
+        else if (event.event === "linkResumed") note("godwit relay: link is back, nothing was lost");
+        else if (event.event === "linkUp") {
+          startedAt = new Date();
+          carrying = true;
+        } else if (event.event === "ended") {
+          carrying = false;
+          const { figures, error } = event;
+          const report = relayReport({
+            id: randomUUID(),
+            startedAt: startedAt.toISOString(),
+            carried: figures,
+            error,
+          });
+          note(reportText(report));
+          const code = error === null ? EXIT.done : GodwitError.fromWire(error).exitCode;
+          void writeReport(flags.report, report).then(() => {
+            if (code === EXIT.inDoubt && options.side === "source") {
+              note(
+                "godwit relay: the source QEMU's connection is kept open; end this relay (Ctrl-C) to decide",
+              );
+              process.once("SIGINT", () => leave(code)).once("SIGTERM", () => leave(code));
+            } else if (!flags.keep || closing) leave(code);
+          });
+        }
+      },
+    });
+    const code = await over;
+    closing = true;
+    await relay.close(new GodwitError("INTERRUPTED", { signal: "the end" }));
+    process.exitCode = code;
+  } finally {
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  }
+}
+
+/** A report that cannot be written does not touch the migration: it is said, and printed instead. */
+async function writeReport(path: string | undefined, report: Report): Promise<void> {
+  if (path === undefined) return;
+  const line = `${JSON.stringify(report)}\n`;
+  try {
+    await writeFile(path, line, { flag: "a" });
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    const error = new GodwitError("REPORT_NOT_WRITTEN", { path, reason }, { cause });
+    note(`godwit relay: ${error.message}\n${error.wayOut}`);
+    process.stdout.write(line);
+  }
+}
+
+function unixPath(text: string): string {
+  const path = text.startsWith("unix:") ? text.slice("unix:".length) : text;
+  if (path === "" || /^(exec|fd|file|tcp):/.test(path))
+    throw new GodwitError("USAGE", { problem: `not unix:PATH: ${text}` });
+  return path;
+}
+
+function octal(text: string): number {
+  if (!/^0?[0-7]{3}$/.test(text))
+    throw new GodwitError("USAGE", { problem: `not an octal mode such as 0660: ${text}` });
+  return Number.parseInt(text, 8);
+}

@@ -1,0 +1,67 @@
+/**
+ * The relay as an agent's child process: options are the first message over the IPC channel, then orders come in and
+ * events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
+ */
+import { GodwitError, isGodwitError } from "../errors/mod.ts";
+import { startRelay } from "./start.ts";
+import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder, RunningRelay } from "./types.ts";
+
+const NOTHING: RelayFigures = {
+  elapsedMs: 0,
+  ramBytes: 0,
+  streamBytes: 0,
+  wireBytes: { forward: 0, backward: 0 },
+  pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
+  faults: 0,
+  reconnects: 0,
+  equal: null,
+  postcopy: false,
+  cpuMs: { source: null, target: null },
+  rssBytes: { source: null, target: null },
+};
+
+let relay: RunningRelay | undefined;
+
+function tell(event: RelayEvent, sent?: () => void): void {
+  if (process.connected) process.send?.(event, undefined, undefined, () => sent?.());
+  else sent?.();
+}
+
+async function start(options: RelayOptions): Promise<void> {
+  try {
+    relay = await startRelay(options, {
+      event: (event) => {
+        if (event.event !== "ended") return tell(event);
+        // In doubt the source QEMU's connection must stay open until the agent decides: this process stays.
+        const inDoubt = event.error !== null && GodwitError.fromWire(event.error).exitCode === 5;
+        tell(event, () => {
+          if (!inDoubt) void leave();
+        });
+      },
+      log: (line) => process.stderr.write(`${line}\n`),
+    });
+  } catch (error) {
+    if (!isGodwitError(error)) throw error;
+    tell({ event: "ended", figures: NOTHING, error: error.toJSON() }, () => process.exit(error.exitCode));
+  }
+}
+
+async function leave(): Promise<void> {
+  await relay?.close(new GodwitError("INTERRUPTED", { signal: "the end of the migration" }));
+  process.exit(0);
+}
+
+process.on("message", (message: RelayOptions | RelayOrder) => {
+  if ("side" in message) void start(message);
+  else relay?.order(message);
+});
+// The agent stops its relays itself: a Ctrl-C meant for the agent must not tear the stream.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => void leave());
+process.on("disconnect", () => void orphaned());
+
+/** The agent is gone. What can still be undone is undone: the source resumes. */
+async function orphaned(): Promise<void> {
+  await relay?.close(new GodwitError("INTERRUPTED", { signal: "the end of the agent" }));
+  process.exit(0);
+}

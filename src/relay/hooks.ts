@@ -1,0 +1,15 @@
+import type { GodwitError } from "../errors/mod.ts";
+import type { RelayEvent, RelayFigures } from "./types.ts";
+
+/** Whoever runs a relay: a command line or an agent. */
+export interface RelayHooks {
+  event(event: RelayEvent): void;
+  /** One line for people. */
+  log(line: string): void;
+}
+
+/** How one carried migration ended. `error` is undefined when it completed. */
+export interface RelayOutcome {
+  readonly figures: RelayFigures;
+  readonly error: GodwitError | undefined;
+}

@@ -1,0 +1,100 @@
+import type net from "node:net";
+import { loadKernels } from "../../kernels/mod.ts";
+import { GodwitError } from "../errors/mod.ts";
+import { Arena, refuseInsecure } from "../link/mod.ts";
+import { splitAddress } from "./address.ts";
+import type { RelayHooks } from "./hooks.ts";
+import { listenLocal } from "./localSocket.ts";
+import { SourceCarry, type SourceCarryContext } from "./sourceCarry.ts";
+import type { RunningRelay, SourceRelayOptions } from "./types.ts";
+
+const MIB = 2 ** 20;
+/** What may be in flight to the target, and a little to read into meanwhile. */
+const STREAM_ARENA_BYTES = 12 * MIB;
+const LINK_ARENA_BYTES = 2 * MIB;
+const CHUNK_BYTES = MIB;
+/** Connections that have not said anything yet. */
+const STRANGERS_MAX = 4;
+const STRANGER_MS = 10_000;
+const PROGRESS_MS = 250;
+
+/**
+ * Listens for a migrating QEMU and carries its stream to the target relay, one migration at a time.
+ * Tells `ended` once for each; goes on listening until closed.
+ *
+ * @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN, SOCKET_FOLDER_MISSING
+ */
+export async function startSourceRelay(
+  options: SourceRelayOptions,
+  hooks: RelayHooks,
+): Promise<RunningRelay> {
+  const { host, port } = splitAddress(options.to);
+  refuseInsecure(host, port, options.insecure);
+  const kernels = loadKernels({ memoryBytes: 64 * 1024 + STREAM_ARENA_BYTES + LINK_ARENA_BYTES });
+  const linkStart = kernels.freeStart + STREAM_ARENA_BYTES;
+  const context: SourceCarryContext = {
+    options,
+    kernels,
+    hooks,
+    streamArena: new Arena(kernels.bytes, CHUNK_BYTES, { start: kernels.freeStart, end: linkStart }),
+    linkArena: new Arena(kernels.bytes, CHUNK_BYTES / 2, { start: linkStart, end: kernels.bytes.length }),
+  };
+
+  let current: SourceCarry | undefined;
+  /** Ended, but their QEMU's connection is kept open because nobody knows what it may do. */
+  const inDoubt = new Set<SourceCarry>();
+  const strangers = new Set<SourceCarry>();
+
+  const accept = (socket: net.Socket): void => {
+    if (current !== undefined || strangers.size >= STRANGERS_MAX) {
+      hooks.log(
+        "refused a second connection: one migration at a time, and neither multifd nor postcopy-preempt",
+      );
+      socket.on("error", () => undefined).destroy();
+      return;
+    }
+    const carry: SourceCarry = new SourceCarry(socket, context, () => {
+      strangers.delete(carry);
+      if (current === undefined) current = carry;
+      else carry.abandon(new GodwitError("LINK_BUSY", { address: options.listen }));
+    });
+    strangers.add(carry);
+    const silent = setTimeout(() => {
+      if (strangers.has(carry)) carry.abandon(new GodwitError("STREAM_NOT_QEMU", { firstBytes: "nothing" }));
+    }, STRANGER_MS);
+    void carry.outcome.then(({ figures, error }) => {
+      clearTimeout(silent);
+      strangers.delete(carry);
+      if (current !== carry) {
+        hooks.log(`turned away a connection: ${error?.message ?? "it closed"}`);
+        return;
+      }
+      current = undefined;
+      if (error?.exitCode === 5) inDoubt.add(carry);
+      hooks.event({ event: "ended", figures, error: error?.toJSON() ?? null });
+    });
+  };
+
+  const listener = await listenLocal(
+    { path: options.listen, mode: options.socketMode, group: options.socketGroup },
+    accept,
+  );
+  const progress = setInterval(() => {
+    if (current !== undefined) hooks.event({ event: "progress", figures: current.figures() });
+  }, PROGRESS_MS);
+  hooks.event({ event: "listening", address: options.listen });
+
+  return {
+    address: options.listen,
+    order(order) {
+      if (order.order === "releaseShut") current?.releaseShut();
+      else if (order.order === "setBandwidth") current?.setBandwidth(order.bytesPerSec);
+      else current?.abandon(GodwitError.fromWire(order.error));
+    },
+    async close(reason) {
+      clearInterval(progress);
+      await listener.close();
+      for (const carry of [...strangers, ...inDoubt, ...(current ? [current] : [])]) carry.abandon(reason);
+    },
+  };
+}

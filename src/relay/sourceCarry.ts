@@ -1,0 +1,325 @@
+import assert from "node:assert";
+import { randomBytes } from "node:crypto";
+import type net from "node:net";
+import type { PageKernels } from "../../kernels/mod.ts";
+import { GodwitError, isGodwitError } from "../errors/mod.ts";
+import {
+  type Arena,
+  acceptBulk,
+  type BulkReader,
+  connectLink,
+  type Link,
+  type LinkHandler,
+  type ReceivedFrame,
+} from "../link/mod.ts";
+import { StreamFault } from "../stream/mod.ts";
+import { DataKind, decodeProof } from "../wire/mod.ts";
+import { splitAddress } from "./address.ts";
+import { decodeSummary, encodeGreeting } from "./greeting.ts";
+import type { RelayHooks, RelayOutcome } from "./hooks.ts";
+import { Meter } from "./meter.ts";
+import { RelayPhase } from "./phase.ts";
+import { barrierAt } from "./places.ts";
+import { MemoryProof } from "./proof.ts";
+import { SourceReturn } from "./sourceReturn.ts";
+import { SLICE_BYTES, SourceStream } from "./sourceStream.ts";
+import { printable, streamError } from "./strangers.ts";
+import type { RelayFigures, SourceRelayOptions } from "./types.ts";
+
+/** How long the target's last words are waited for once the source QEMU is content. */
+const FAREWELL_MS = 5000;
+
+export interface SourceCarryContext {
+  readonly options: SourceRelayOptions;
+  readonly kernels: PageKernels;
+  /** For QEMU's stream, and for what the link receives. */
+  readonly streamArena: Arena;
+  readonly linkArena: Arena;
+  readonly hooks: RelayHooks;
+}
+
+/**
+ * One migration at the source: QEMU's connection on one side, the link on the other.
+ *
+ * A failure closes QEMU's connection, and its guest resumes; except once the package of a post-copy was passed on, or
+ * while nobody can know whether the target runs. Then the connection is kept open, so that QEMU does nothing by itself,
+ * until someone orders otherwise (`abandon`).
+ */
+export class SourceCarry implements LinkHandler {
+  readonly outcome: Promise<RelayOutcome>;
+  readonly meter = new Meter("source");
+  readonly #context: SourceCarryContext;
+  readonly #qemu: BulkReader;
+  readonly #stream: SourceStream;
+  readonly #return: SourceReturn;
+  readonly #seed = { low: randomBytes(4).readUInt32LE(), high: randomBytes(4).readUInt32LE() };
+  #link: Link | undefined;
+  #identified = false;
+  #full = false;
+  #qemuClosed = false;
+  #summaryHeard = false;
+  #over = false;
+  #resolve: (outcome: RelayOutcome) => void = () => {};
+  #onIdentified: () => void;
+
+  /**
+   * @param accepted  a connection that has not been read from
+   * @param onIdentified  called when its first bytes are those of a migration stream; never for a stranger
+   */
+  constructor(accepted: net.Socket, context: SourceCarryContext, onIdentified: () => void) {
+    this.#context = context;
+    this.#onIdentified = onIdentified;
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.#stream = new SourceStream(
+      {
+        send: (kind, parts) => this.#send(kind, parts),
+        barrier: (barrier) => this.#event({ event: "barrier", barrier }),
+        ramKnown: (bytes) => this.#event({ event: "ram", bytes }),
+      },
+      new MemoryProof(context.kernels, this.#seed),
+      this.meter,
+    );
+    this.#return = new SourceReturn(
+      {
+        toQemu: (bytes, written) => this.#qemu.socket.write(bytes, () => written()),
+        targetLoaded: () => this.#event({ event: "targetLoaded" }),
+        packageLoaded: () => this.#event({ event: "packageLoaded" }),
+        pageRequest: () => this.meter.faults++,
+      },
+      context.options.withholdShut,
+    );
+    this.#qemu = acceptBulk(accepted, context.streamArena, {
+      consume: (memory, start, end) => this.#consume(memory, start, end),
+    });
+    this.#qemu.socket.on("end", () => this.#qemuEnded());
+    this.#qemu.socket.on("error", () => this.#qemuGone());
+    this.#qemu.socket.on("close", () => this.#qemuGone());
+  }
+
+  releaseShut(): void {
+    this.#return.releaseShut();
+  }
+
+  setBandwidth(bytesPerSec: number): void {
+    this.#link?.setBandwidth(bytesPerSec);
+  }
+
+  /** Ends the migration with this reason; QEMU's connection is closed, even when it was kept open in doubt. */
+  abandon(error: GodwitError): void {
+    this.#fail(error);
+    this.#qemu.socket.destroy();
+  }
+
+  // QEMU's stream
+
+  #consume(memory: Uint8Array, start: number, end: number): number {
+    if (this.#over) return end;
+    if (!this.#identified) {
+      if (!this.#identify(memory, start, end)) return start;
+      this.#qemu.pause();
+      return start;
+    }
+    let at = start;
+    try {
+      while (at < end && !this.#full && !this.#over) {
+        const sliceEnd = Math.min(end, at + SLICE_BYTES);
+        const next = this.#stream.reader.push(memory, at, sliceEnd);
+        if (next === at) break; // an element that is not whole yet; always shorter than a slice
+        this.meter.streamBytes += next - at;
+        at = next;
+      }
+    } catch (cause) {
+      this.#fail(streamError(cause));
+      return end;
+    } finally {
+      this.#stream.settle();
+    }
+    if (this.#full) this.#qemu.pause();
+    return at;
+  }
+
+  /** @returns whether enough has come to tell; a stranger is turned away here */
+  #identify(memory: Uint8Array, start: number, end: number): boolean {
+    if (end - start < 4) return false;
+    const first = Buffer.from(memory.subarray(start, Math.min(end, start + 16)));
+    this.#identified = true;
+    if (first.toString("latin1", 0, 4) !== "QEVM") {
+      this.#fail(new GodwitError("STREAM_NOT_QEMU", { firstBytes: printable(first) }));
+      return true;
+    }
+    this.#onIdentified();
+    void this.#connect();
+    return true;
+  }
+
+  async #connect(): Promise<void> {
+    const { options, linkArena } = this.#context;
+    const { host, port } = splitAddress(options.to);
+    try {
+      const { link } = await connectLink(
+        {
+          host,
+          port,
+          ticket: options.ticket,
+          greeting: encodeGreeting({ seed: this.#seed }),
+          insecure: options.insecure,
+          reconnectForMs: options.reconnectForMs,
+          bandwidthBytesPerSec: options.bandwidthBytesPerSec,
+          arena: linkArena,
+        },
+        this,
+      );
+      if (this.#over) return link.abort(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }));
+      this.#link = link;
+      this.#event({ event: "linkUp" });
+      this.#qemu.resume();
+    } catch (error) {
+      if (!isGodwitError(error)) throw error;
+      this.#fail(error);
+    }
+  }
+
+  #send(kind: DataKind, parts: readonly Uint8Array[]): void {
+    assert(this.#link !== undefined, "the stream is read once the link is up");
+    const arena = this.#context.streamArena;
+    const body = parts[parts.length - 1] as Uint8Array;
+    const inArena = body.buffer === arena.memory.buffer;
+    const at = body.byteOffset - arena.memory.byteOffset;
+    if (inArena) arena.hold(at);
+    const room = this.#link.send(kind, parts, inArena ? () => arena.release(at) : undefined);
+    if (!room) this.#full = true;
+  }
+
+  #qemuEnded(): void {
+    if (this.#over) return;
+    if (this.#return.shutPassed === 0) return this.#qemuContent();
+    try {
+      this.#stream.reader.end();
+    } catch (cause) {
+      if (!(cause instanceof StreamFault)) throw cause;
+      return this.#fail(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }, { cause }));
+    }
+    if (this.#stream.returnPath)
+      return this.#fail(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }));
+    // Without a return path this is all there is: an empty frame says so.
+    this.#qemuClosed = true;
+    this.#link?.send(DataKind.stream, []);
+  }
+
+  #qemuGone(): void {
+    if (this.#over || this.#qemuClosed) return;
+    this.#qemuClosed = true;
+    if (this.#return.shutPassed === 0) return this.#qemuContent();
+    this.#fail(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }));
+  }
+
+  /** The source QEMU has had its SHUT(0) and is done. */
+  #qemuContent(): void {
+    this.#qemuClosed = true;
+    if (this.#summaryHeard) return this.#complete();
+    setTimeout(() => this.#complete(), FAREWELL_MS).unref();
+  }
+
+  // The link
+
+  frame(frame: ReceivedFrame): void {
+    try {
+      this.#received(frame);
+    } catch (cause) {
+      frame.release();
+      this.#fail(streamError(cause));
+    }
+  }
+
+  #received(frame: ReceivedFrame): void {
+    const { kind, payload } = frame;
+    if (kind === DataKind.returnPath) return this.#return.frame(payload, () => frame.release());
+    if (kind === DataKind.verdict) this.#verdict(payload);
+    else if (kind === DataKind.summary) this.#summary(payload);
+    else throw new GodwitError("LINK_FRAME", { rule: "kind_at_source" });
+    frame.release();
+  }
+
+  #verdict(payload: Uint8Array): void {
+    const proof = decodeProof(payload);
+    if (typeof proof === "string") throw new GodwitError("LINK_FRAME", { rule: proof });
+    const barrier = barrierAt(proof.place);
+    if (barrier === undefined) throw new GodwitError("LINK_FRAME", { rule: "proof_place" });
+    const equal = proof.answer === 1;
+    this.meter.countVerdict(equal);
+    this.#event({ event: "verdict", barrier, equal });
+  }
+
+  #summary(payload: Uint8Array): void {
+    this.meter.heardPeer(decodeSummary(payload));
+    this.#summaryHeard = true;
+    if (this.#qemuClosed) this.#complete();
+  }
+
+  drain(): void {
+    this.#full = false;
+    this.#qemu.resume();
+  }
+
+  connection(state: "lost" | "resumed", detail: string): void {
+    this.#event({ event: state === "lost" ? "linkLost" : "linkResumed", detail });
+  }
+
+  ended(error: GodwitError | undefined): void {
+    if (error !== undefined) this.#fail(error);
+  }
+
+  // The end
+
+  #complete(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#qemu.socket.destroy();
+    // Both QEMUs are content: whether the goodbye arrives changes nothing.
+    const settle = () => this.#settle(undefined);
+    if (this.#link === undefined) settle();
+    else this.#link.finish().then(settle, settle);
+  }
+
+  #fail(error: GodwitError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#link?.abort(error);
+    const doubt = this.#doubt(error);
+    if (doubt === undefined) this.#qemu.socket.destroy();
+    this.#settle(doubt ?? error);
+  }
+
+  /** What to say instead when the source's guest must not run again on this relay's own decision. */
+  #doubt(cause: GodwitError): GodwitError | undefined {
+    const { phase } = this.#stream;
+    if (phase === RelayPhase.postcopy)
+      return new GodwitError("POSTCOPY_INTERRUPTED", { why: cause.message }, { cause });
+    // A target that waits for an agent's `cont` cannot run; any other may have loaded the last bytes and be running.
+    const targetMayRun = phase === RelayPhase.deviceState && !this.#context.options.withholdShut;
+    if (targetMayRun && cause.code === "LINK_LOST")
+      return new GodwitError("SWITCHOVER_IN_DOUBT", { why: cause.message }, { cause });
+    return undefined;
+  }
+
+  /** What has been measured so far. */
+  figures(): RelayFigures {
+    if (this.#link !== undefined) {
+      const { sentBytes, receivedBytes, reconnects } = this.#link.stats;
+      this.meter.wireBytes.forward = sentBytes;
+      this.meter.wireBytes.backward = receivedBytes;
+      this.meter.reconnects = reconnects;
+    }
+    return this.meter.figures();
+  }
+
+  #settle(error: GodwitError | undefined): void {
+    this.#resolve({ figures: this.figures(), error });
+  }
+
+  #event(event: Parameters<RelayHooks["event"]>[0]): void {
+    this.#context.hooks.event(event);
+  }
+}

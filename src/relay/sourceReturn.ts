@@ -1,0 +1,86 @@
+import { GodwitError } from "../errors/mod.ts";
+import { type ReturnMessage, ReturnPathReader } from "../stream/mod.ts";
+
+/** PING 3 is the last thing in a post-copy package before RUN (QEMU docs, migration/postcopy). */
+const PACKAGE_LOADED = 3;
+
+export interface SourceReturnOutlet {
+  /** Bytes for the source QEMU; `written` when its socket has taken them. */
+  toQemu(bytes: Uint8Array, written: () => void): void;
+  targetLoaded(): void;
+  packageLoaded(): void;
+  pageRequest(): void;
+}
+
+/**
+ * The return path at the source: everything passes, but SHUT may be kept back. Until QEMU gets SHUT(0) its guest can be
+ * resumed; after it, never by itself.
+ */
+export class SourceReturn {
+  readonly #outlet: SourceReturnOutlet;
+  readonly #reader: ReturnPathReader;
+  #withhold: boolean;
+  #heldShut: Uint8Array | undefined;
+  #shutStatus: number | undefined;
+  #out: Uint8Array[] = [];
+
+  constructor(outlet: SourceReturnOutlet, withhold: boolean) {
+    this.#outlet = outlet;
+    this.#withhold = withhold;
+    this.#reader = new ReturnPathReader({
+      message: (message, buffer, start, end) => this.#message(message, buffer.subarray(start, end)),
+      bytes: (buffer, start, end) => this.#out.push(buffer.subarray(start, end)),
+    });
+  }
+
+  /** The status of a SHUT that was passed on to QEMU. */
+  get shutPassed(): number | undefined {
+    return this.#heldShut === undefined ? this.#shutStatus : undefined;
+  }
+
+  /** The target has said SHUT(0), passed on or not. */
+  get targetHasLoaded(): boolean {
+    return this.#shutStatus === 0;
+  }
+
+  /**
+   * One `returnPath` frame: whole messages, or a piece of a bitmap.
+   * @throws StreamFault, GodwitError LINK_FRAME when the peer's bytes break a rule; nothing of the frame was passed on then
+   */
+  frame(payload: Uint8Array, release: () => void): void {
+    this.#out = [];
+    const end = this.#reader.push(payload, 0, payload.length);
+    if (end !== payload.length) throw new GodwitError("LINK_FRAME", { rule: "return_path_split" });
+    if (this.#out.length === 0) return release();
+    const last = this.#out.length - 1;
+    for (const [i, bytes] of this.#out.entries()) this.#outlet.toQemu(bytes, i === last ? release : nothing);
+  }
+
+  /** Gives QEMU the SHUT that was kept back; later ones pass at once. */
+  releaseShut(): void {
+    this.#withhold = false;
+    const shut = this.#heldShut;
+    if (shut === undefined) return;
+    this.#heldShut = undefined;
+    this.#outlet.toQemu(shut, nothing);
+  }
+
+  #message(message: ReturnMessage, bytes: Uint8Array): void {
+    if (message.type === "shut") {
+      this.#shutStatus = message.status;
+      // Only a good SHUT is final for the source; a bad one makes it resume, which nobody has to agree to.
+      if (message.status === 0) this.#outlet.targetLoaded();
+      if (message.status === 0 && this.#withhold) {
+        this.#heldShut = bytes.slice();
+        return;
+      }
+    } else if (message.type === "pong" && message.value === PACKAGE_LOADED) {
+      this.#outlet.packageLoaded();
+    } else if (message.type === "request") {
+      this.#outlet.pageRequest();
+    }
+    this.#out.push(bytes);
+  }
+}
+
+function nothing(): void {}

@@ -1,0 +1,105 @@
+import {
+  type Barrier,
+  type Element,
+  type PageKind,
+  type RamBlock,
+  type StreamHandler,
+  StreamReader,
+} from "../stream/mod.ts";
+import {
+  DataKind,
+  encodeProof,
+  encodeRecordsPrefix,
+  PAYLOAD_BYTES_MAX,
+  RECORDS_PREFIX_BYTES,
+} from "../wire/mod.ts";
+import type { Meter } from "./meter.ts";
+import { RelayPhase } from "./phase.ts";
+import { placeOf } from "./places.ts";
+import type { MemoryProof } from "./proof.ts";
+
+/** What the source's stream needs from around it. */
+export interface SourceStreamOutlet {
+  /** Sends one frame. `parts` from the reader's own buffer must be kept until the peer has them. */
+  send(kind: DataKind, parts: readonly Uint8Array[]): void;
+  barrier(barrier: Barrier): void;
+  ramKnown(bytes: number): void;
+}
+
+/** A push of at most this many bytes gives runs of records that fit a frame without being cut. */
+export const SLICE_BYTES = PAYLOAD_BYTES_MAX - RECORDS_PREFIX_BYTES;
+
+/**
+ * Turns the source QEMU's stream into frames: pages into `records`, at barriers a `digest`, all the rest into `stream`.
+ * This is where the page engine will decide; today each run of records leaves as it came, still where it was read.
+ */
+export class SourceStream implements StreamHandler {
+  readonly reader: StreamReader;
+  phase: RelayPhase = RelayPhase.setup;
+  /** QEMU asked the target to open the return path: it will wait for SHUT. */
+  returnPath = false;
+  readonly #outlet: SourceStreamOutlet;
+  readonly #proof: MemoryProof;
+  readonly #meter: Meter;
+  #pagesInRun = 0;
+
+  constructor(outlet: SourceStreamOutlet, proof: MemoryProof, meter: Meter) {
+    this.#outlet = outlet;
+    this.#proof = proof;
+    this.#meter = meter;
+    this.reader = new StreamReader(this);
+  }
+
+  /** Before the memory of what was read may be reused. */
+  settle(): void {
+    this.#proof.settle();
+  }
+
+  bytes(buffer: Uint8Array, start: number, end: number): void {
+    for (let at = start; at < end; at += PAYLOAD_BYTES_MAX) {
+      this.#outlet.send(DataKind.stream, [buffer.subarray(at, Math.min(end, at + PAYLOAD_BYTES_MAX))]);
+    }
+  }
+
+  page(
+    block: RamBlock,
+    offset: number,
+    kind: PageKind,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    this.#pagesInRun++;
+    this.#meter.countPage(kind);
+    this.#proof.page(block, offset, kind, buffer, start, end);
+  }
+
+  records(buffer: Uint8Array, start: number, end: number, context: RamBlock | undefined): void {
+    const prefix = encodeRecordsPrefix({ context: context?.index, pages: this.#pagesInRun });
+    this.#pagesInRun = 0;
+    this.#outlet.send(DataKind.records, [prefix, buffer.subarray(start, end)]);
+  }
+
+  barrier(barrier: Barrier): void {
+    const { pages, lo, hi } = this.#proof.total();
+    this.#outlet.send(DataKind.digest, [encodeProof({ place: placeOf(barrier), answer: 0, pages, lo, hi })]);
+    if (barrier === "package") {
+      this.phase = RelayPhase.postcopy;
+      this.#meter.postcopy = true;
+    } else if (this.phase !== RelayPhase.postcopy && barrier !== "discard") {
+      this.phase = RelayPhase.deviceState;
+    }
+    this.#outlet.barrier(barrier);
+  }
+
+  element(element: Element): void {
+    if (element.type === "ramBlocks") {
+      this.#proof.setBlocks(element.blocks);
+      this.phase = RelayPhase.memory;
+      this.#meter.ramBytes = element.totalBytes;
+      this.#outlet.ramKnown(element.totalBytes);
+    } else if (element.type === "command" && element.name === "OPEN_RETURN_PATH") {
+      this.returnPath = true;
+    }
+  }
+}

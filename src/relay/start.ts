@@ -1,0 +1,9 @@
+import type { RelayHooks } from "./hooks.ts";
+import { startSourceRelay } from "./source.ts";
+import { startTargetRelay } from "./target.ts";
+import type { RelayOptions, RunningRelay } from "./types.ts";
+
+/** Starts the relay of either side. @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN, SOCKET_FOLDER_MISSING */
+export function startRelay(options: RelayOptions, hooks: RelayHooks): Promise<RunningRelay> {
+  return options.side === "source" ? startSourceRelay(options, hooks) : startTargetRelay(options, hooks);
+}

@@ -1,0 +1,72 @@
+import { loadKernels } from "../../kernels/mod.ts";
+import { GodwitError } from "../errors/mod.ts";
+import { Arena, listenLink } from "../link/mod.ts";
+import { splitAddress } from "./address.ts";
+import { decodeGreeting } from "./greeting.ts";
+import type { RelayHooks } from "./hooks.ts";
+import { TargetCarry } from "./targetCarry.ts";
+import type { RunningRelay, TargetRelayOptions } from "./types.ts";
+
+const MIB = 2 ** 20;
+const ARENA_BYTES = 12 * MIB;
+const CHUNK_BYTES = MIB;
+const PROGRESS_MS = 250;
+
+/**
+ * Listens for a source relay and passes what it carries to the target QEMU, one migration at a time.
+ * Tells `ended` once for each; goes on listening until closed.
+ *
+ * @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN
+ */
+export async function startTargetRelay(
+  options: TargetRelayOptions,
+  hooks: RelayHooks,
+): Promise<RunningRelay> {
+  const { host, port } = splitAddress(options.listen);
+  const kernels = loadKernels({ memoryBytes: 64 * 1024 + ARENA_BYTES });
+  const arena = new Arena(kernels.bytes, CHUNK_BYTES, {
+    start: kernels.freeStart,
+    end: kernels.bytes.length,
+  });
+  let current: TargetCarry | undefined;
+
+  const server = await listenLink(
+    {
+      host,
+      port,
+      ticket: options.ticket,
+      insecure: options.insecure,
+      reconnectForMs: options.reconnectForMs,
+      arena,
+      log: ({ fault, address }) => hooks.log(`turned away ${address}: ${fault}`),
+      greeting: new Uint8Array(0),
+      bandwidthBytesPerSec: 0,
+    },
+    ({ greeting, link }) => {
+      const carry = new TargetCarry(decodeGreeting(greeting), link, { options, kernels, hooks });
+      current = carry;
+      void carry.outcome.then(({ figures, error }) => {
+        current = undefined;
+        hooks.event({ event: "ended", figures, error: error?.toJSON() ?? null });
+      });
+      return carry;
+    },
+  );
+  const address = `${host.includes(":") ? `[${host}]` : host}:${server.port}`;
+  const progress = setInterval(() => {
+    if (current !== undefined) hooks.event({ event: "progress", figures: current.figures() });
+  }, PROGRESS_MS);
+  hooks.event({ event: "listening", address: address });
+
+  return {
+    address: address,
+    order(order) {
+      if (order.order === "abort") current?.abandon(GodwitError.fromWire(order.error));
+    },
+    async close(reason) {
+      clearInterval(progress);
+      current?.abandon(reason);
+      await server.close();
+    },
+  };
+}

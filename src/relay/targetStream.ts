@@ -1,0 +1,194 @@
+import { GodwitError } from "../errors/mod.ts";
+import { sameTotal, totalText } from "../pages/mod.ts";
+import {
+  type Barrier,
+  type Element,
+  explicitFirst,
+  type PageKind,
+  partHeader,
+  partTrailer,
+  type RamBlock,
+  RamRecordReader,
+  type RamSection,
+  type StreamHandler,
+  StreamReader,
+} from "../stream/mod.ts";
+import { decodeProof, decodeRecordsPrefix, encodeProof, RECORDS_PREFIX_BYTES } from "../wire/mod.ts";
+import type { Meter } from "./meter.ts";
+import { RelayPhase } from "./phase.ts";
+import { barrierAt } from "./places.ts";
+import type { MemoryProof } from "./proof.ts";
+
+/** What the memory section needs once its blocks are known. */
+interface Ram {
+  readonly reader: RamRecordReader;
+  readonly blocks: readonly RamBlock[];
+  readonly header: Uint8Array;
+  readonly trailer: Uint8Array;
+}
+
+/**
+ * Turns frames back into QEMU's stream, checked: everything passes the same reader as at the source, records must lie
+ * inside the announced blocks, and nothing after a barrier passes before the digests were found equal.
+ *
+ * Each call gives the bytes for QEMU of one frame, or throws before any of them could be passed on.
+ */
+export class TargetStream implements StreamHandler {
+  phase: RelayPhase = RelayPhase.setup;
+  returnPath = false;
+  readonly #reader: StreamReader;
+  readonly #proof: MemoryProof;
+  readonly #meter: Meter;
+  readonly #ramKnown: (blocks: readonly RamBlock[], bytes: number) => void;
+  #ram: Ram | undefined;
+  #out: Uint8Array[] = [];
+  /** Bytes of an element that is not whole yet. */
+  #carry: Uint8Array = new Uint8Array(0);
+  #pagesInFrame = 0;
+  /** The block of the last record that QEMU was given. */
+  #lastBlock: RamBlock | undefined;
+  #proven: Barrier | undefined;
+
+  constructor(
+    proof: MemoryProof,
+    meter: Meter,
+    ramKnown: (blocks: readonly RamBlock[], bytes: number) => void,
+  ) {
+    this.#proof = proof;
+    this.#meter = meter;
+    this.#ramKnown = ramKnown;
+    this.#reader = new StreamReader(this);
+  }
+
+  /**
+   * A `stream` frame.
+   * @throws StreamFault, GodwitError LINK_FRAME
+   */
+  streamFrame(payload: Uint8Array): Uint8Array[] {
+    this.#out = [];
+    const bytes = this.#carry.length === 0 ? payload : Buffer.concat([this.#carry, payload]);
+    const next = this.#reader.push(bytes, 0, bytes.length);
+    this.#carry = bytes.slice(next);
+    return this.#out;
+  }
+
+  /** The source's stream has ended here. @throws StreamFault when it may not */
+  end(): void {
+    this.#reader.end();
+  }
+
+  /**
+   * A `records` frame, as one PART section.
+   * @throws StreamFault, GodwitError LINK_FRAME
+   */
+  recordsFrame(payload: Uint8Array): Uint8Array[] {
+    const prefix = decodeRecordsPrefix(payload);
+    if (typeof prefix === "string") throw new GodwitError("LINK_FRAME", { rule: prefix });
+    const ram = this.#ram;
+    if (ram === undefined) throw new GodwitError("LINK_FRAME", { rule: "records_before_blocks" });
+    if (this.phase === RelayPhase.deviceState)
+      throw new GodwitError("LINK_FRAME", { rule: "records_after_end" });
+    const context = prefix.context === undefined ? undefined : ram.blocks[prefix.context];
+    if (prefix.context !== undefined && context === undefined)
+      throw new GodwitError("LINK_FRAME", { rule: "records_context" });
+
+    this.#pagesInFrame = 0;
+    const start = RECORDS_PREFIX_BYTES;
+    ram.reader.push(payload, start, payload.length, context);
+    this.#proof.settle();
+    if (this.#pagesInFrame !== prefix.pages) throw new GodwitError("LINK_FRAME", { rule: "records_count" });
+
+    const first = explicitFirst(payload, start, context, this.#lastBlock);
+    this.#lastBlock = ram.reader.lastBlock;
+    return first === undefined
+      ? [ram.header, payload.subarray(start), ram.trailer]
+      : [ram.header, first, payload.subarray(start + 8), ram.trailer];
+  }
+
+  /**
+   * A `digest` frame: compares.
+   * @returns the payload of the verdict
+   * @throws GodwitError LINK_FRAME; DIGEST_MISMATCH is for the caller to raise, after it has sent the verdict
+   */
+  digestFrame(payload: Uint8Array): {
+    barrier: Barrier;
+    verdict: Uint8Array;
+    mismatch: GodwitError | undefined;
+  } {
+    const theirs = decodeProof(payload);
+    if (typeof theirs === "string") throw new GodwitError("LINK_FRAME", { rule: theirs });
+    const barrier = barrierAt(theirs.place);
+    if (barrier === undefined || theirs.answer !== 0)
+      throw new GodwitError("LINK_FRAME", { rule: "proof_place" });
+    const ours = this.#proof.total();
+    const equal = sameTotal(ours, theirs);
+    this.#meter.countVerdict(equal);
+    if (equal) this.#proven = barrier;
+    const { pages, lo, hi } = ours;
+    return {
+      barrier,
+      verdict: encodeProof({ place: theirs.place, answer: equal ? 1 : 2, pages, lo, hi }),
+      mismatch: equal
+        ? undefined
+        : new GodwitError("DIGEST_MISMATCH", {
+            pages: theirs.pages,
+            source: totalText(theirs),
+            target: totalText(ours),
+          }),
+    };
+  }
+
+  // What the readers tell
+
+  bytes(buffer: Uint8Array, start: number, end: number): void {
+    this.#out.push(buffer.subarray(start, end));
+  }
+
+  page(
+    block: RamBlock,
+    offset: number,
+    kind: PageKind,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    this.#pagesInFrame++;
+    this.#meter.countPage(kind);
+    this.#proof.page(block, offset, kind, buffer, start, end);
+  }
+
+  /** The source takes memory sections apart; one that comes whole would pass beside the digest of its frame. */
+  records(): void {
+    throw new GodwitError("LINK_FRAME", { rule: "records_in_stream" });
+  }
+
+  barrier(barrier: Barrier): void {
+    if (this.#proven !== barrier) throw new GodwitError("LINK_FRAME", { rule: "digest_missing" });
+    this.#proven = undefined;
+    if (barrier === "package") {
+      this.phase = RelayPhase.postcopy;
+      this.#meter.postcopy = true;
+      this.#ram?.reader.enterPostcopy();
+    } else if (this.phase !== RelayPhase.postcopy && barrier !== "discard") {
+      this.phase = RelayPhase.deviceState;
+    }
+  }
+
+  element(element: Element): void {
+    if (element.type === "ramBlocks") {
+      const { id, blocks } = this.#reader.ram as RamSection;
+      this.#ram = {
+        reader: new RamRecordReader(blocks, this),
+        blocks,
+        header: partHeader(id),
+        trailer: partTrailer(id),
+      };
+      this.#proof.setBlocks(blocks);
+      this.#meter.ramBytes = element.totalBytes;
+      this.phase = RelayPhase.memory;
+      this.#ramKnown(element.blocks, element.totalBytes);
+    } else if (element.type === "command" && element.name === "OPEN_RETURN_PATH") {
+      this.returnPath = true;
+    }
+  }
+}
