@@ -14,7 +14,7 @@ import type { ResolvedSpec, VmSpec } from "./spec.ts";
 import { versionText } from "./version.ts";
 
 const START_MS_MAX = 20_000;
-const QUIT_MS = 5_000;
+const QUIT_MS = 3_000;
 const KILL_MS = 5_000;
 const RETRY_MS = 10;
 const LOG_TAIL_CHARS = 1_000;
@@ -92,13 +92,8 @@ export async function launchVm(options: LaunchOptions): Promise<RunningVm> {
  */
 export async function stopVm(vm: Pick<RunningVm, "monitor" | "process" | "spec">): Promise<void> {
   const { monitor, process } = vm;
-  try {
-    await monitor.execute("quit", {}, { timeoutMs: QUIT_MS });
-  } catch (error) {
-    // Gone already, or hanging: then the process decides.
-    if (!isGodwitError(error)) throw error;
-  }
-  if (process !== null && !(await waitForExit(process, QUIT_MS))) {
+  const asked = await quit(monitor);
+  if (process !== null && !(asked && (await waitForExit(process, QUIT_MS)))) {
     signal(process, "SIGKILL");
     if (!(await waitForExit(process, KILL_MS)))
       throw new GodwitError("QEMU_NO_EXIT", { vm: vm.spec.name, pid: process.pid });
@@ -106,6 +101,18 @@ export async function stopVm(vm: Pick<RunningVm, "monitor" | "process" | "spec">
   monitor.close();
 }
 
+/** False when QEMU does not answer: then only a signal ends it. */
+async function quit(monitor: Monitor): Promise<boolean> {
+  try {
+    await monitor.execute("quit", {}, { timeoutMs: QUIT_MS });
+  } catch (error) {
+    if (!isGodwitError(error)) throw error;
+    return error.code === "QMP_CLOSED"; // gone already, or going
+  }
+  return true;
+}
+
+/** What the folder of this VM is to say about it. */
 export function recordOf(vm: RunningVm, incoming: boolean): VmRecord {
   return { version: 1, spec: vm.spec, process: vm.process, incoming, adopted: null };
 }
