@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { privateDir, type QemuCommand } from "../qemu/mod.ts";
+import { privateDir, type QemuCommand, socketPath } from "../qemu/mod.ts";
 import { listenForPeers, listenPrivately } from "./bind.ts";
 import { Bus } from "./bus.ts";
 import { systemClock } from "./clock.ts";
@@ -46,6 +46,7 @@ export interface Agent {
  */
 export async function runAgent(options: AgentOptions): Promise<Agent> {
   const paths = agentPaths({ stateDir: options.stateDir, socket: options.socket });
+  socketPath(paths.socket);
   const undo: (() => unknown)[] = []; // what has been opened, to be closed in reverse
   const close = async () => {
     for (const step of undo.splice(0).reverse()) await step();
