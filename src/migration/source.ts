@@ -177,11 +177,14 @@ function decide(state: SourceState, event: SourceEvent): Step {
 
 function preparing(state: SourceState, event: SourceEvent): Step {
   if (event.type === "targetReady") return [{ ...state, phase: "starting" }, ["startRelay"]];
-  if (event.type === "failed") {
-    return [{ ...fail(state, event.error), phase: "refused" }, ["discardTarget", "report"]];
+  if (event.type === "failed" || event.type === "relayEnded") {
+    return [
+      { ...fail(state, event.error ?? ENDED_EARLY), phase: "refused" },
+      ["discardTarget", "stopRelay", "report"],
+    ];
   }
   if (event.type === "cancel") {
-    return [{ ...fail(state, CANCELLED), phase: "aborted" }, ["discardTarget", "report"]];
+    return [{ ...fail(state, CANCELLED), phase: "aborted" }, ["discardTarget", "stopRelay", "report"]];
   }
   if (event.type === "sourceGone") return lost(state, event.error);
   return [state, []];

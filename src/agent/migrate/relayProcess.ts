@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
@@ -20,9 +21,12 @@ export class RelayProcess {
   #ended = false;
   #carries = false;
 
-  /** @param onEvent  called for each event in order; `ended` comes once and last */
-  constructor(options: RelayOptions, onEvent: (event: RelayEvent) => void, log: Logger) {
-    this.#side = options.side;
+  /**
+   * Starts the process, which waits for `start`: it is up by the time when its options are known.
+   * @param onEvent  called for each event in order; `ended` comes once and last
+   */
+  constructor(side: "source" | "target", onEvent: (event: RelayEvent) => void, log: Logger) {
+    this.#side = side;
     this.#onEvent = onEvent;
     this.#log = log;
     // A session of its own: a Ctrl-C for the agent is the agent's to obey.
@@ -37,6 +41,10 @@ export class RelayProcess {
     this.#child.on("message", (event) => this.#take(event as RelayEvent));
     this.#child.once("error", (error) => this.#died(error.message));
     this.#child.once("exit", (code, signal) => this.#died(signal ?? `status ${code}`));
+  }
+
+  start(options: RelayOptions): void {
+    assert(options.side === this.#side, "a relay serves one side");
     this.#send(options);
   }
 

@@ -188,6 +188,7 @@ export class SourceMove {
   async #prepare(): Promise<void> {
     const { spec, qemuVersion } = this.#vm;
     const { id, order } = this;
+    this.#relay = new RelayProcess("source", (event) => this.#onRelay(event), this.#log);
     try {
       this.#offsetMs = await clockOffsetMs(
         () => this.#peer.wallMs(),
@@ -256,21 +257,17 @@ export class SourceMove {
   #startRelay(): void {
     const { host } = splitAddress(this.order.to);
     const { port } = splitAddress(this.#prepared?.relayAddress ?? "");
-    this.#relay = new RelayProcess(
-      {
-        side: "source",
-        listen: this.#socket(),
-        socketMode: 0o600,
-        to: `${host}:${port}`,
-        insecure: this.#context.insecure,
-        bandwidthBytesPerSec: this.order.bandwidthBytesPerSec,
-        reconnectForMs: RECONNECT_MS,
-        withholdShut: true,
-        ticket: this.#ticket,
-      },
-      (event) => this.#onRelay(event),
-      this.#log,
-    );
+    this.#relay?.start({
+      side: "source",
+      listen: this.#socket(),
+      socketMode: 0o600,
+      to: `${host}:${port}`,
+      insecure: this.#context.insecure,
+      bandwidthBytesPerSec: this.order.bandwidthBytesPerSec,
+      reconnectForMs: RECONNECT_MS,
+      withholdShut: true,
+      ticket: this.#ticket,
+    });
   }
 
   #onRelay(event: RelayEvent): void {

@@ -157,6 +157,7 @@ export class TargetMove {
 
   async #start(): Promise<void> {
     const { spec, ticket, postcopy } = this.#order;
+    this.#relay = new RelayProcess("target", (event) => this.#onRelay(event), this.#log);
     const vm = await this.#context.vms.launchIncoming(spec);
     this.#vm = vm;
     this.#release = this.#context.vms.claim(vm.name, `migration ${this.#order.id}`);
@@ -173,18 +174,14 @@ export class TargetMove {
     await configureTarget(vm.monitor, { postcopy });
     const forward = join(vm.dir, "incoming.sock");
     await vm.monitor.execute("migrate-incoming", { uri: `unix:${forward}` });
-    this.#relay = new RelayProcess(
-      {
-        side: "target",
-        listen: `${splitAddress(this.#context.peerAddress ?? "127.0.0.1:0").host}:0`,
-        forward,
-        insecure: this.#context.insecure,
-        reconnectForMs: RECONNECT_MS,
-        ticket,
-      },
-      (event) => this.#onRelay(event),
-      this.#log,
-    );
+    this.#relay.start({
+      side: "target",
+      listen: `${splitAddress(this.#context.peerAddress ?? "127.0.0.1:0").host}:0`,
+      forward,
+      insecure: this.#context.insecure,
+      reconnectForMs: RECONNECT_MS,
+      ticket,
+    });
   }
 
   #onRelay(event: RelayEvent): void {
