@@ -35,8 +35,11 @@ const client = new AgentClient(socket);
 async function godwit(args: string[], input = ""): Promise<Ran> {
   const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, GODWIT_SOCKET: socket } });
   child.stdin.end(input);
-  const read = async (stream: AsyncIterable<Buffer>) =>
-    Buffer.concat(await Array.fromAsync(stream)).toString();
+  const read = async (stream: AsyncIterable<Buffer>) => {
+    let text = "";
+    for await (const chunk of stream) text += chunk.toString();
+    return text;
+  };
   const [out, err, [code]] = await Promise.all([read(child.stdout), read(child.stderr), once(child, "exit")]);
   return { out, err, code: Number(code) };
 }
