@@ -146,7 +146,8 @@ export class BulkReader {
     }
     this.#filled += bytes;
     this.#consume();
-    this.#roll();
+    // A paused consumer may have left much; it is presented again where it lies, so the chunk stays.
+    if (!this.#paused) this.#roll();
     return !this.stopped;
   }
 
@@ -165,7 +166,7 @@ export class BulkReader {
       this.#consume();
       if (this.#closed) return false;
     }
-    this.#roll();
+    if (!this.#paused) this.#roll();
     return !this.stopped;
   }
 
