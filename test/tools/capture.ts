@@ -21,8 +21,6 @@ export interface CaptureOptions {
   readonly finish: "precopy" | "postcopy";
   /** Break the post-copy connection while it runs, and recover on a second one. */
   readonly interrupt?: boolean;
-  /** More arguments for both. */
-  readonly args?: readonly string[];
 }
 
 /** One connection: what the source wrote, and what the target answered. */
@@ -33,7 +31,7 @@ export interface Recording {
 
 export interface Capture {
   readonly connections: readonly Recording[];
-  readonly info: MigrationInfo & { readonly "xbzrle-cache"?: { readonly pages: number } };
+  readonly info: MigrationInfo & { readonly "xbzrle-cache"?: { readonly bytes: number } };
 }
 
 /**
@@ -54,45 +52,89 @@ function dirtyingGuest(): Buffer {
   return image;
 }
 
+/** A QEMU with the dirtying guest, its QMP ready. Files it makes are called `name` with an ending. */
+async function start(
+  dir: string,
+  name: string,
+  qemu: QemuArtefact,
+  args: readonly string[],
+  children: ChildProcess[],
+) {
+  const kernel = join(dir, "guest");
+  await writeFile(kernel, dirtyingGuest());
+  const socket = join(dir, `${name}.qmp`);
+  const common = ["-nodefaults", "-display", "none", "-m", "32,maxmem=128M,slots=1", "-cpu", "Nehalem-v1"];
+  const debug = [
+    "-debugcon",
+    `file:${join(dir, `${name}.out`)}`,
+    "-qmp",
+    `unix:${socket},server=on,wait=off`,
+  ];
+  const child = spawn(qemu.binary, [...qemu.args, ...common, ...debug, "-kernel", kernel, ...args], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  children.push(child);
+  return untilQmp(socket, child);
+}
+
+async function untilGuestRuns(dir: string, name: string): Promise<void> {
+  const said = async () => (await readFile(join(dir, `${name}.out`), "latin1")).endsWith("A");
+  await untilTrue(said, "the guest runs");
+}
+
+const switchedOn = (names: readonly string[]) => ({
+  capabilities: names.map((capability) => ({ capability, state: true })),
+});
+
+/** Runs one migration into a file, without a target and without a return path, and gives its bytes. */
+export async function captureFile(
+  qemu: QemuArtefact,
+  options: {
+    readonly machine: string;
+    readonly capabilities: readonly string[];
+    readonly args?: readonly string[];
+  },
+): Promise<{ readonly bytes: Buffer; readonly info: MigrationInfo }> {
+  const dir = await mkdtemp(join(tmpdir(), "godwit-capture-"));
+  const children: ChildProcess[] = [];
+  try {
+    const source = await start(
+      dir,
+      "source",
+      qemu,
+      ["-M", options.machine, ...(options.args ?? [])],
+      children,
+    );
+    await untilGuestRuns(dir, "source");
+    await source.execute("migrate-set-capabilities", switchedOn(options.capabilities));
+    await source.execute("migrate", { uri: `exec:cat >${join(dir, "stream")}` });
+    const info = await until(source, ({ status }) => status === "completed");
+    return { bytes: await readFile(join(dir, "stream")), info };
+  } finally {
+    await Promise.all(children.map(end));
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
 /** Runs one migration to its end and gives what crossed. Everything it started or made is gone afterwards. */
 export async function capture(options: CaptureOptions): Promise<Capture> {
   const dir = await mkdtemp(join(tmpdir(), "godwit-capture-"));
   const children: ChildProcess[] = [];
   const taps: Tap[] = [];
   try {
-    const kernel = join(dir, "guest");
-    await writeFile(kernel, dirtyingGuest());
-    const start = (name: string, qemu: QemuArtefact, more: readonly string[]) => {
-      const socket = join(dir, `${name}.qmp`);
-      const common = [
-        "-nodefaults",
-        "-display",
-        "none",
-        "-m",
-        "32",
-        "-cpu",
-        "Nehalem-v1",
-        "-M",
-        options.machine,
-      ];
-      const debug = ["-debugcon", `file:${join(dir, `${name}.out`)}`];
-      const args = [...qemu.args, ...common, ...debug, ...(options.args ?? []), "-kernel", kernel];
-      const child = spawn(qemu.binary, [...args, "-qmp", `unix:${socket},server=on,wait=off`, ...more], {
-        stdio: ["ignore", "ignore", "pipe"],
-      });
-      children.push(child);
-      return untilQmp(socket, child);
-    };
-    const target = await start("target", options.target, ["-S", "-incoming", "defer"]);
-    const source = await start("source", options.source, []);
-    await untilTrue(
-      async () => (await readFile(join(dir, "source.out"), "latin1")).endsWith("A"),
-      "the guest runs",
+    const args = ["-M", options.machine];
+    const target = await start(
+      dir,
+      "target",
+      options.target,
+      [...args, "-S", "-incoming", "defer"],
+      children,
     );
-    const on = ["events", ...options.capabilities];
-    const capabilities = on.map((capability) => ({ capability, state: true }));
-    await target.execute("migrate-set-capabilities", { capabilities });
-    await source.execute("migrate-set-capabilities", { capabilities });
+    const source = await start(dir, "source", options.source, args, children);
+    await untilGuestRuns(dir, "source");
+    const capabilities = switchedOn(["events", ...options.capabilities]);
+    await target.execute("migrate-set-capabilities", capabilities);
+    await source.execute("migrate-set-capabilities", capabilities);
     await source.execute("migrate-set-parameters", { "max-bandwidth": 8 << 20, "downtime-limit": 1 });
 
     const incoming = (n: number) => join(dir, `in${n}`);
@@ -108,7 +150,10 @@ export async function capture(options: CaptureOptions): Promise<Capture> {
       await source.execute("migrate-set-parameters", { "max-bandwidth": 0, "downtime-limit": 2_000_000 });
     }
     if (options.interrupt) {
-      await until(source, (info) => info.status === "postcopy-active");
+      // Before its package has been loaded post-copy cannot be recovered: wait for PONG 3 and PONG 4.
+      const pong = (value: number) => Buffer.from([0, 2, 0, 4, 0, 0, 0, value]);
+      const loaded = async () => [3, 4].every((value) => taps[0]!.recording.back.includes(pong(value)));
+      await untilTrue(loaded, "the package is loaded");
       taps[0]!.cut();
       await until(source, (info) => info.status === "postcopy-paused");
       await until(target, (info) => info.status === "postcopy-paused");

@@ -36,6 +36,8 @@ export class Recorder implements StreamHandler {
   readonly log: unknown[] = [];
   readonly pages: string[] = [];
   readonly counts = { zero: 0, page: 0, xbzrle: 0, compressed: 0 };
+  /** XBZRLE bodies with the three bytes before them, as QEMU counts them. */
+  xbzrleBytes = 0;
   #run: { type: "bytes" | "records"; parts: Uint8Array[] } | undefined;
   #told = 0;
   #before: RamBlock | undefined;
@@ -62,6 +64,7 @@ export class Recorder implements StreamHandler {
     if (kind === Kind.page) assert.equal(end - start, 4096);
     for (const name of Object.keys(Kind) as (keyof typeof Kind)[])
       if (Kind[name] === kind) this.counts[name]++;
+    if (kind === Kind.xbzrle) this.xbzrleBytes += end - start + 3;
     this.pages.push(`${block.name} ${offset} ${kind} ${hash(buffer.subarray(start, end))}`);
     this.#last = block;
     this.#told++;
