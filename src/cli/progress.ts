@@ -1,18 +1,19 @@
 import type { MigrationStatusBody } from "../agent/mod.ts";
 import { bitRate, bytes, time } from "./show.ts";
 
-/** One line on how a migration is getting on. */
+/** One line on how a migration is getting on; what is not known (yet) is left out. */
 export function progressLine(status: MigrationStatusBody): string {
-  const parts = [
-    status.phase,
-    `pass ${status.pass ?? "-"}`,
-    `${bytes(status.remainingBytes)} left`,
-    `link ${bitRate(status.wireBytesPerSec)}`,
-    `guest writes ${bytes(status.dirtyBytesPerSec)}/s`,
-    `downtime ~${time(status.expectedDowntimeMs)}`,
-    `${time(status.timeLeftMs)} to go`,
-  ];
-  return `${status.vm} -> ${status.to}  ${parts.join("  ")}`;
+  const parts = [`${status.vm} -> ${status.to}`, status.phase];
+  const add = <T>(value: T | null, say: (value: T) => string) => {
+    if (value !== null) parts.push(say(value));
+  };
+  add(status.pass, (pass) => `pass ${pass}`);
+  add(status.remainingBytes, (left) => `${bytes(left)} left`);
+  add(status.wireBytesPerSec, (rate) => `link ${bitRate(rate)}`);
+  add(status.dirtyBytesPerSec, (rate) => `guest writes ${bytes(rate)}/s`);
+  add(status.expectedDowntimeMs, (ms) => `downtime about ${time(ms)}`);
+  add(status.timeLeftMs, (ms) => `${time(ms)} to go`);
+  return parts.join("  ");
 }
 
 const LINE_EVERY_MS = 1_000;

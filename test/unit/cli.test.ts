@@ -9,6 +9,7 @@ import { describe, it } from "node:test";
 import type { Command } from "commander";
 import { exitOf, reportText } from "../../src/cli/outcome.ts";
 import { program } from "../../src/cli/program.ts";
+import { progressLine } from "../../src/cli/progress.ts";
 import { bitRate, bytes, table, time } from "../../src/cli/show.ts";
 import { duration, rate, size } from "../../src/cli/units.ts";
 import type { Report } from "../../src/migration/mod.ts";
@@ -78,6 +79,24 @@ describe("figures", () => {
         ],
       ),
       "A     B\nlong  x\ns     y",
+    );
+  });
+
+  it("of a running migration are shown as far as they are known", () => {
+    const nothing = {
+      remainingBytes: null,
+      streamBytesPerSec: null,
+      wireBytesPerSec: null,
+      dirtyBytesPerSec: null,
+    };
+    const more = { expectedDowntimeMs: null, timeLeftMs: null, ramBytes: null, report: null, ended: false };
+    const order = { id: "m1", vm: "web", to: "b:1", strategy: "precopy" as const, elapsedMs: 5 };
+    const status = { ...order, ...nothing, ...more, phase: "precopy", pass: null };
+    assert.equal(progressLine(status), "web -> b:1  precopy");
+    const known = { pass: 2, remainingBytes: 2 ** 20, wireBytesPerSec: 1e8, timeLeftMs: 0 };
+    assert.equal(
+      progressLine({ ...status, ...known }),
+      "web -> b:1  precopy  pass 2  1.0 MiB left  link 800 Mbit/s  0 ms to go",
     );
   });
 
