@@ -5,6 +5,7 @@ export {
   MANNERS,
   type Manner,
   parseGuestLine,
+  tcgMemory,
   type Workload,
 } from "./guest/mod.ts";
 export {
