@@ -88,7 +88,6 @@ export class Host {
   /** Waits until the move has its report. */
   async report(id: string, timeoutMs = 120_000): Promise<Report> {
     await until(async () => (await this.status(id)).ended, `the end of ${id}`, timeoutMs);
-    // The report is there a moment before everything is cleaned up.
     return (await this.status(id)).report as unknown as Report;
   }
 

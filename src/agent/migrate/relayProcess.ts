@@ -6,6 +6,8 @@ import { GodwitError, type WireError } from "../../errors/mod.ts";
 import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../relay/mod.ts";
 
 const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
+/** Of what a relay wrote before it died, the end is kept. */
+const WORDS_MAX = 2_000;
 /** How long a relay may take to pass an abort on and say its last word. */
 const ABORT_MS = 1_000;
 const LAST_WORD_MS = 3_000;
@@ -18,6 +20,7 @@ export class RelayProcess {
   readonly #log: Logger;
   readonly #gone = Promise.withResolvers<void>();
   #figures: RelayFigures | null = null;
+  #words = "";
   #ended = false;
   #carries = false;
 
@@ -36,11 +39,13 @@ export class RelayProcess {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#words = (this.#words + text).slice(-WORDS_MAX);
       log.warn({ relay: this.#side, says: text.trim() }, "relay's stderr");
     });
     this.#child.on("message", (event) => this.#take(event as RelayEvent));
     this.#child.once("error", (error) => this.#died(error.message));
-    this.#child.once("exit", (code, signal) => this.#died(signal ?? `status ${code}`));
+    // "close", not "exit": its last words have been read by then.
+    this.#child.once("close", (code, signal) => this.#died(signal ?? `status ${code}`));
   }
 
   start(options: RelayOptions): void {
@@ -92,7 +97,9 @@ export class RelayProcess {
   #died(how: string): void {
     if (!this.#ended) {
       this.#ended = true;
-      const error = new GodwitError("RELAY_ENDED", { side: this.#side, reason: how }).toJSON();
+      const why = /^\w*Error.*$/m.exec(this.#words)?.[0];
+      const reason = why === undefined ? how : `${how}, ${why}`;
+      const error = new GodwitError("RELAY_ENDED", { side: this.#side, reason }).toJSON();
       this.#onEvent({ event: "ended", figures: this.#figures ?? NO_FIGURES, error });
     }
     this.#gone.resolve();

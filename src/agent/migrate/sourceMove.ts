@@ -87,6 +87,7 @@ export class SourceMove {
   #relay: RelayProcess | null = null;
   #totalTimeMs: number | null = null;
   #report: Report | null = null;
+  #told = false;
 
   constructor({ context, order, id, vm, release }: SourceMoveParts) {
     this.id = id;
@@ -124,10 +125,10 @@ export class SourceMove {
     const { id, order } = this;
     return {
       ...{ id, vm: order.vm, to: order.to, strategy: order.strategy, phase: this.phase },
-      ended: this.#report !== null,
+      ended: this.#told,
       elapsedMs: Math.round(this.#totalTimeMs ?? this.#elapsedMs()),
       ...this.#meter.read(),
-      report: this.#report as Record<string, unknown> | null,
+      report: this.#told ? (this.#report as Record<string, unknown> | null) : null,
     };
   }
 
@@ -355,7 +356,9 @@ export class SourceMove {
     this.#context.events.emit("migration.progress", this.status());
   }
 
+  /** Only now: who hears of the end finds everything in its place. */
   #emitEnded(): void {
+    this.#told = true;
     this.#context.events.emit("migration.ended", this.status());
   }
 
