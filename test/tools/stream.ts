@@ -204,15 +204,26 @@ export class Rewriter implements StreamHandler {
   }
 }
 
-/** Feeds `bytes` so that the reader sees them grow at the given cuts; returns the reader, not yet ended. */
+/**
+ * Feeds `bytes` so that the reader sees them grow at the given cuts (ascending). Each time the rest and the new bytes
+ * lie in another buffer at another offset, and the buffer before is overwritten: nothing may be kept without a copy.
+ * @returns bytes consumed
+ */
 export function feed(
   reader: { push(buffer: Uint8Array, start: number, end: number): number },
   bytes: Uint8Array,
   cuts: Iterable<number> = [],
 ): number {
   let p = 0;
-  for (const cut of cuts) p = reader.push(bytes, p, cut);
-  return reader.push(bytes, p, bytes.length);
+  let shift = 0;
+  for (const cut of [...cuts, bytes.length]) {
+    shift = (shift + 5) % 17;
+    const buffer = new Uint8Array(shift + cut - p);
+    buffer.set(bytes.subarray(p, cut), shift);
+    p += reader.push(buffer, shift, buffer.length) - shift;
+    buffer.fill(0xee);
+  }
+  return p;
 }
 
 /** Reads a whole stream. The fault, if any, is returned with what was told before it. */

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { dumpFile } from "../../src/cli/dump.ts";
-import { cutTail, RULES } from "../../src/stream/mod.ts";
+import { concat, cutTail, encodeCommand, encodeSectionFull, footer, RULES } from "../../src/stream/mod.ts";
 import { vector } from "../tools/stream.ts";
 
 const precopy = vector("stream-precopy");
@@ -29,6 +29,21 @@ test("a tail is cut into section, footer, EOF and description, and agrees with t
   });
   assert.equal(cut.restAt, tail.length);
   assert.equal(cut.described, true);
+});
+
+test("another section's footer inside the state does not end a section", () => {
+  const open = encodeCommand(1);
+  const state = concat([footer(4), open]);
+  const section = concat([
+    encodeSectionFull({ id: 5, name: "dev", instance: 0, version: 1 }),
+    state,
+    footer(5),
+  ]);
+  const cut = cutTail(concat([section, open]), "package");
+  assert.deepEqual(
+    cut.pieces.map(({ end }) => end),
+    [section.length - 5, section.length, section.length + open.length],
+  );
 });
 
 test("a description that lists other sections is told", () => {

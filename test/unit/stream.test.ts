@@ -9,9 +9,11 @@ import {
   concat,
   type Element,
   emptyEnd,
+  encodeAdvise,
   encodeBlockList,
   encodeCommand,
   encodeConfiguration,
+  encodeDiscard,
   encodeHeader,
   encodeRecord,
   encodeRecvBitmap,
@@ -121,6 +123,27 @@ test("a device section before the memory, or another live section, turns the res
     assert.equal(fault, undefined);
     assert.deepEqual(structure(recorder.done()).slice(-2), ["transparent", `bytes ${rest.length}`]);
   }
+});
+
+test("another live section after pages turns transparent behind a barrier", () => {
+  const live = encodeSectionStart({ id: 3, name: "vfio", instance: 0, version: 1 });
+  const { recorder, fault } = readAll(concat([setup(), zeroPart, live]));
+  assert.equal(fault, undefined);
+  assert.deepEqual(structure(recorder.done()).slice(-3), [
+    "(devices)",
+    "transparent",
+    `bytes ${live.length}`,
+  ]);
+});
+
+test("only the first discard is a barrier", () => {
+  const discard = encodeDiscard("a", [{ offset: 0, bytes: 0x1000 }]);
+  const advised = concat([encodeHeader(), encodeConfiguration("pc"), encodeAdvise(), setup().subarray(15)]);
+  const { recorder, fault } = readAll(concat([advised, discard, discard]));
+  assert.equal(fault?.rule, "truncated");
+  const log = structure(recorder.done());
+  assert.equal(log.filter((entry) => entry === "(discard)").length, 1);
+  assert.equal(log.filter((entry) => entry === "command POSTCOPY_RAM_DISCARD").length, 2);
 });
 
 test("an unknown subsection of the configuration turns the stream into transparent bytes", () => {
