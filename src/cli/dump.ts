@@ -45,7 +45,7 @@ export function dumpCommand(): Command {
 
 /**
  * Dumps one file; it is read in pieces, whatever its size.
- * @throws GodwitError FILE_UNREADABLE, STREAM_NOT_QEMU or STREAM_INVALID; what could be read has been written before
+ * @throws GodwitError FILE_UNREADABLE, FILE_NOT_STREAM or STREAM_INVALID; what could be read has been written before
  */
 export async function dumpFile(path: string, options: DumpOptions, write: WriteOut): Promise<void> {
   let file: FileHandle;
@@ -75,7 +75,7 @@ export async function dumpFile(path: string, options: DumpOptions, write: WriteO
     await flush();
   } catch (error) {
     await flush();
-    if (error instanceof StreamFault) throw invalid(error, buffer);
+    if (error instanceof StreamFault) throw invalid(error, path, buffer);
     throw error;
   } finally {
     await file.close();
@@ -95,10 +95,10 @@ function unreadable(path: string, error: unknown): GodwitError {
   return new GodwitError("FILE_UNREADABLE", { path, reason }, { cause: error });
 }
 
-function invalid(fault: StreamFault, buffer: Uint8Array): GodwitError {
+function invalid(fault: StreamFault, path: string, buffer: Uint8Array): GodwitError {
   if (fault.rule === "magic") {
     const firstBytes = [...buffer.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    return new GodwitError("STREAM_NOT_QEMU", { firstBytes }, { cause: fault });
+    return new GodwitError("FILE_NOT_STREAM", { path, firstBytes }, { cause: fault });
   }
   const { rule, atByte, why } = fault;
   return new GodwitError("STREAM_INVALID", { rule, atByte, why }, { cause: fault });

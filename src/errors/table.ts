@@ -39,6 +39,7 @@ export interface Fields {
   INTERRUPTED: { signal: string };
   REPORT_NOT_WRITTEN: { path: string; reason: string };
   FILE_UNREADABLE: { path: string; reason: string };
+  FILE_NOT_STREAM: { path: string; firstBytes: string };
   // QEMU and its monitor
   QMP_TIMEOUT: { command: string; timeoutMs: number };
   QMP_CLOSED: { monitor: string; reason: string };
@@ -292,6 +293,13 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The report could not be written to ${f.path}: ${f.reason}`,
     wayOut: "The migration itself is not affected. Free space or give another path.",
+  },
+  FILE_NOT_STREAM: {
+    http: 400,
+    exit: 4,
+    retry: false,
+    say: (f) => `${f.path} is no migration stream; it begins with ${f.firstBytes}`,
+    wayOut: "Capture one with QEMU's own `migrate exec:cat>FILE`.",
   },
   FILE_UNREADABLE: {
     http: 400,

@@ -151,7 +151,7 @@ test("dump refuses a broken stream with rule and offset, after what came before 
 
 test("dump refuses what is no stream, and what is no file", async () => {
   const { error } = await dump(Buffer.from("\x7fELF and so on"));
-  assert.equal(error?.code, "STREAM_NOT_QEMU");
+  assert.equal(error?.code, "FILE_NOT_STREAM");
   await assert.rejects(
     dumpFile(join(tmpdir(), "godwit-no-such-file"), {}, async () => {}),
     { code: "FILE_UNREADABLE", exitCode: 2 },
