@@ -64,6 +64,8 @@ export class BulkReader {
   bind(socket: net.Socket): void {
     this.#socket = socket;
     socket.once("close", () => this.#close());
+    // Without it a client socket that was paused once never says 'end'.
+    socket.resume();
   }
 
   /** For sockets that cannot read into a given buffer: copies 'data' events into the arena. */

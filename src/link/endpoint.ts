@@ -122,6 +122,9 @@ export class Endpoint implements Link, ConnectionHandler {
 
   setBandwidth(bytesPerSec: number): void {
     this.#bucket.set(bytesPerSec, this.#now());
+    // Whoever waits does so at the old rate.
+    clearTimeout(this.#pumpTimer);
+    this.#pumpTimer = undefined;
     this.#pump();
   }
 

@@ -122,7 +122,9 @@ class Listener {
           judged = true;
           return this.#judge(connection, frame);
         },
-        peerEnded: () => connection.destroy("it closed before saying who it is", "closed_early"),
+        peerEnded: () => {
+          if (!judged) connection.destroy("it closed before saying who it is", "closed_early");
+        },
         closed: (_reason, fault) => {
           done();
           if (fault !== undefined) this.#log(fault, connection.address);

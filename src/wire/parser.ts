@@ -1,5 +1,6 @@
+import { getU32 } from "./bytes.ts";
 import type { Checksum } from "./crc32.ts";
-import { decodeHeader, type FrameFault, HEADER_BYTES } from "./frame.ts";
+import { decodeHeader, type FrameFault, HEADER_BYTES, MAGIC } from "./frame.ts";
 import { type FrameKind, isChecked, SessionKind } from "./kinds.ts";
 
 /**
@@ -23,7 +24,10 @@ export class FrameParser {
    * @returns "frame": it ends at `payloadEnd`; "more": not all of it is before `end`; else the broken rule
    */
   next(buffer: Uint8Array, start: number, end: number): "frame" | "more" | FrameFault {
-    if (end - start < HEADER_BYTES) return "more";
+    if (end - start < HEADER_BYTES) {
+      // A stranger may never send a whole header; four bytes give it away.
+      return end - start >= 4 && getU32(buffer, start) !== MAGIC ? "magic" : "more";
+    }
     const header = decodeHeader(buffer, start, this.#checksum);
     if (typeof header === "string") return header;
     const payloadStart = start + HEADER_BYTES;

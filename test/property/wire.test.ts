@@ -62,7 +62,8 @@ test("frames come out as they went in, whatever the chunking", () => {
         for (const cut of [...cuts, whole.length]) {
           end = Math.min(whole.length, end + cut);
           for (;;) {
-            const result = parser.next(whole, at, end);
+            // What comes later is not there yet.
+            const result = parser.next(whole.subarray(0, end), at, end);
             if (result === "more") break;
             assert.equal(result, "frame");
             const payload = new Uint8Array(whole.subarray(parser.payloadStart, parser.payloadEnd));
