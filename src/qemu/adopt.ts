@@ -6,6 +6,7 @@ import { openMonitor } from "./monitor.ts";
 import { isAlive, listenerOf } from "./process.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import { privateDir } from "./runDir.ts";
+import { formatSize } from "./size.ts";
 import { parseSpec, type VmSpec } from "./spec.ts";
 
 export interface AdoptOptions {
@@ -34,7 +35,7 @@ export async function adoptVm(options: AdoptOptions): Promise<RunningVm> {
       throw new GodwitError("SPEC_INVALID", { problem: "name: this QEMU has none; give one" });
     const spec = {
       ...parseSpec({
-        memory: `${machine.memoryBytes / 2 ** 20}MiB`,
+        memory: formatSize(machine.memoryBytes),
         cpus: machine.cpus,
         machine: machine.type,
         cpu: machine.cpu,

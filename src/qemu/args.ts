@@ -40,9 +40,9 @@ export function qemuArgs(spec: ResolvedSpec, paths: VmPaths, mode: "run" | "inco
   const machine = `${spec.machine},accel=${spec.accel}`;
   args.push("-machine", spec.memfd ? `${machine},memory-backend=ram0` : machine);
   args.push("-cpu", spec.cpu, "-smp", `${spec.cpus}`);
-  const memoryMiB = memoryBytesOf(spec) / 2 ** 20;
-  args.push("-m", `${memoryMiB}M`);
-  if (spec.memfd) args.push("-object", `memory-backend-memfd,id=ram0,size=${memoryMiB}M,share=on`);
+  const memoryKib = memoryBytesOf(spec) / 1024;
+  args.push("-m", `${memoryKib}K`);
+  if (spec.memfd) args.push("-object", `memory-backend-memfd,id=ram0,size=${memoryKib}K,share=on`);
   if (spec.kernel !== undefined) args.push("-kernel", spec.kernel);
   if (spec.initrd !== undefined) args.push("-initrd", quote(spec.initrd)); // several, comma separated, for multiboot
   if (spec.append !== undefined) args.push("-append", spec.append);

@@ -43,4 +43,5 @@ export {
   type VmSpecInput,
   vmSpecSchema,
 } from "./spec.ts";
+export { losesWrites } from "./tcgMemory.ts";
 export { versionText } from "./version.ts";

@@ -2,12 +2,11 @@ import { createHash, randomUUID } from "node:crypto";
 import { GodwitError } from "../errors/mod.ts";
 import { kvmVerdict } from "./accel.ts";
 import { DEFAULT_QEMU, probeQemu, type QemuCommand, type QemuFacts, resolveMachine } from "./probe.ts";
-import type { ResolvedSpec, VmSpec } from "./spec.ts";
+import { formatSize } from "./size.ts";
+import { memoryBytesOf, type ResolvedSpec, type VmSpec } from "./spec.ts";
+import { safeMemoryBytes } from "./tcgMemory.ts";
 
-/**
- * `max` and `qemu64` corrupted guests in multi-pass pre-copy between two QEMU 7.2 under TCG, with no product in the
- * path; this one did not.
- */
+/** Every QEMU that we support runs it under TCG as it is, so that a guest can go to any of them. */
 const TCG_CPU = "Nehalem-v1";
 /** Named models, newest first: `host` would be faster, and tie the guest to hosts of the same kind. */
 const KVM_CPUS = [
@@ -35,8 +34,14 @@ export async function resolveSpec(
   const accel = await chooseAccel(spec, qemu);
   const facts = await probeQemu(qemu, accel);
   const uuid = randomUUID();
+  const memoryBytes = safeMemoryBytes({
+    accel,
+    qemuVersion: facts.version,
+    memoryBytes: memoryBytesOf(spec),
+  });
   return {
     ...spec,
+    memory: formatSize(memoryBytes),
     uuid,
     accel,
     machine: resolveMachine(facts, spec.machine),

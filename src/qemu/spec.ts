@@ -30,7 +30,7 @@ export const vmSpecSchema = z.strictObject({
   memory: z
     .string()
     .refine((text) => (parseSize(text) ?? 0) >= MIN_MEMORY_BYTES, `must be ${SIZE_FORMS}, at least 4MiB`)
-    .refine((text) => (parseSize(text) ?? 0) % 2 ** 20 === 0, "must be whole MiB")
+    .refine((text) => (parseSize(text) ?? 0) % 8192 === 0, "must be a multiple of 8KiB")
     .describe("RAM, such as 512MiB"),
   machine: z
     .string()

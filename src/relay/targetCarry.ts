@@ -122,7 +122,8 @@ export class TargetCarry implements LinkHandler {
   /** Copies: what QEMU says is small, and its buffer is reused. */
   #sendBack(buffer: Uint8Array, start: number, end: number): void {
     for (let at = start; at < end; at += PAYLOAD_BYTES_MAX) {
-      this.#link.send(DataKind.returnPath, [buffer.slice(at, Math.min(end, at + PAYLOAD_BYTES_MAX))]);
+      const piece = buffer.subarray(at, Math.min(end, at + PAYLOAD_BYTES_MAX));
+      this.#link.send(DataKind.returnPath, [new Uint8Array(piece)]);
     }
   }
 
