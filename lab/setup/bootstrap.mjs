@@ -17,15 +17,21 @@ const EXIT_REFUSED = 3; // as in src/errors; nothing of it can be imported yet
 
 if (!dependenciesMatchLockfile()) {
   console.error("set-up: installing npm dependencies into node_modules, Node 26 among them (npm ci)");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const quietly = ["--no-audit", "--no-fund", "--loglevel=error"];
+  if (!attempt("npm", ["ci", ...quietly])) {
+    // npm ci refuses a lockfile that lacks packages of other platforms, which a mirror may not carry
+    console.error("set-up: npm ci refused; once more by npm install, with the lockfile's versions");
+    if (!attempt("npm", ["install", "--no-save", ...quietly])) fail("npm could not install the dependencies");
+  }
 }
 if (!nodeWorks()) {
   // npm was told to run no install scripts; this one script unpacks the binary
   console.error("set-up: unpacking Node 26 (npm rebuild node)");
-  run("npm", ["rebuild", "node", "--ignore-scripts=false", "--loglevel=error"]);
+  attempt("npm", ["rebuild", "node", "--ignore-scripts=false", "--loglevel=error"]);
   if (!nodeWorks()) fail(`${NODE} does not start; remove node_modules and run npm ci`);
 }
-run(NODE, [join(ROOT, "lab", "setup", "main.ts"), ...process.argv.slice(2)]);
+const main = [join(ROOT, "lab", "setup", "main.ts"), ...process.argv.slice(2)];
+process.exit(spawnSync(NODE, main, { cwd: ROOT, stdio: ["ignore", 2, 2] }).status ?? 1);
 
 /**
  * Compares with npm's own record of what it installed, which it writes last: so a broken install, an older one and
@@ -46,10 +52,10 @@ function nodeWorks() {
   return status === 0 && Number(stdout.slice(1).split(".")[0]) >= 24;
 }
 
-function run(command, args) {
+function attempt(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ["ignore", 2, 2] });
   if (error) fail(`${command} cannot be started: ${error.message}`);
-  if (status !== 0) process.exit(command === NODE ? (status ?? 1) : EXIT_REFUSED);
+  return status === 0;
 }
 
 function fail(reason) {
