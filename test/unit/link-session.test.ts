@@ -100,7 +100,7 @@ test("frames received but not released before a reset are not delivered again", 
 });
 
 test("a silent line is given up and replaced", async () => {
-  const timing = { pingMs: 40, deadMs: 200, handshakeMs: 200, backoffMsMax: 50 };
+  const timing = { pingMs: 40, deadMs: 300, handshakeMs: 600, backoffMsMax: 50 };
   const pair = await new Pair({ timing }, { timing }).open({ line: true });
   pair.line!.silent = true;
   pair.link.send(DataKind.stream, [payload(0)]);
