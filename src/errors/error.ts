@@ -42,6 +42,7 @@ export class GodwitError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
+/** Whether this is an expected failure with a code; anything else is a bug and must go on. */
 export function isGodwitError(error: unknown): error is GodwitError {
   return error instanceof GodwitError;
 }

@@ -76,6 +76,7 @@ export type SourceEffect =
 
 type Step = readonly [SourceState, readonly SourceEffect[]];
 
+/** The state in which a move begins at the source: nothing is done, the target is to be asked. */
 export function sourceStart(plan: Plan): SourceState {
   return {
     phase: "preparing",
@@ -106,6 +107,7 @@ export function reportedError(state: SourceState): WireError | null {
   return state.phase === "inDoubt" ? (state.error ?? IN_DOUBT) : state.error;
 }
 
+/** Whether the phase is an end: no edge leads out of it. */
 export function sourceSettled(phase: SourcePhase): boolean {
   return Object.keys(SOURCE_EDGES[phase].to).length === 0;
 }

@@ -44,10 +44,12 @@ export type TargetEffect =
 
 type Step = readonly [TargetState, readonly TargetEffect[]];
 
+/** The state in which a move begins at the target: QEMU and relay are to be started. */
 export function targetStart(): TargetState {
   return { phase: "preparing", equal: null, commitAsked: false, delivered: false, error: null };
 }
 
+/** Whether the phase is an end: no edge leads out of it. */
 export function targetSettled(phase: TargetPhase): boolean {
   return Object.keys(TARGET_EDGES[phase].to).length === 0;
 }

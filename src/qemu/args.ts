@@ -12,6 +12,7 @@ export interface VmPaths {
   readonly record: string;
 }
 
+/** Where a VM's files lie in its folder. Nothing is made or checked. */
 export function vmPaths(dir: string): VmPaths {
   const at = (name: string) => join(dir, name);
   return {

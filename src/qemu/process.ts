@@ -24,6 +24,7 @@ export function processId(pid: number): ProcessId | null {
   return { pid, startTicks: Number(fields[19]) };
 }
 
+/** Whether this very process still runs: the same pid with other start ticks is another process. */
 export function isAlive(process: ProcessId): boolean {
   return processId(process.pid)?.startTicks === process.startTicks;
 }

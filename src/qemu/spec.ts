@@ -93,6 +93,7 @@ export function parseResolvedSpec(input: unknown): ResolvedSpec {
   return checked(resolvedSpecSchema, input);
 }
 
+/** RAM of a checked spec in bytes. An unchecked one is a bug and throws. */
 export function memoryBytesOf(spec: Pick<VmSpec, "memory">): number {
   const bytes = parseSize(spec.memory);
   if (bytes === null) throw new TypeError(`unchecked spec: memory ${spec.memory}`);

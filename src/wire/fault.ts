@@ -34,6 +34,7 @@ function flat(value: unknown): unknown {
   return text.slice(0, TEXT_CHARS_MAX);
 }
 
+/** The error in a reject or abort, or the name of the first rule its bytes break. Never throws. */
 export function decodeFault(bytes: Uint8Array): WireFault | FaultFault {
   let text: string;
   let value: unknown;

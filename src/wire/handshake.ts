@@ -41,6 +41,7 @@ function sessionId(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** Payload of hello. Throws RangeError when ticket, greeting or session id are too long: the caller checks its own. */
 export function encodeHello(hello: Hello): Uint8Array {
   const ticket = bounded(hello.ticket, TICKET_BYTES_MAX, "ticket");
   const greeting = bounded(hello.greeting, GREETING_BYTES_MAX, "greeting");
@@ -75,6 +76,7 @@ export function decodeHello(b: Uint8Array): Hello | HandshakeFault {
   };
 }
 
+/** Payload of welcome: the agreed version and what the target says first. */
 export function encodeWelcome(welcome: Welcome): Uint8Array {
   const greeting = bounded(welcome.greeting, GREETING_BYTES_MAX, "greeting");
   const b = new Uint8Array(4 + greeting.length);
@@ -84,6 +86,7 @@ export function encodeWelcome(welcome: Welcome): Uint8Array {
   return b;
 }
 
+/** The welcome, or the name of the first rule its bytes break. */
 export function decodeWelcome(b: Uint8Array): Welcome | HandshakeFault {
   if (b.length < 4) return "too_short";
   if (b.length !== 4 + getU16(b, 2)) return "length";
@@ -91,6 +94,7 @@ export function decodeWelcome(b: Uint8Array): Welcome | HandshakeFault {
   return version === 0 ? "version_range" : { version, greeting: b.slice(4) };
 }
 
+/** Payload of resume: which session, and how far the source has received and released. */
 export function encodeResume(resume: Resume): Uint8Array {
   const ticket = bounded(resume.ticket, TICKET_BYTES_MAX, "ticket");
   const b = new Uint8Array(40 + ticket.length);
@@ -103,6 +107,7 @@ export function encodeResume(resume: Resume): Uint8Array {
   return b;
 }
 
+/** The resume, or the name of the first rule its bytes break. */
 export function decodeResume(b: Uint8Array): Resume | HandshakeFault {
   if (b.length < 40) return "too_short";
   const ticketBytes = getU16(b, 36);
@@ -115,6 +120,7 @@ export function decodeResume(b: Uint8Array): Resume | HandshakeFault {
   return { version, sessionId: b.slice(4, 20), ...point, ticket: b.slice(40) };
 }
 
+/** Payload of resumed: how far the target has received and released. */
 export function encodeResumed(point: ReceivePoint): Uint8Array {
   const b = new Uint8Array(16);
   putU64(b, 0, point.receivedUpTo);
@@ -122,6 +128,7 @@ export function encodeResumed(point: ReceivePoint): Uint8Array {
   return b;
 }
 
+/** The receive point in a resumed, or the name of the first rule its bytes break. */
 export function decodeResumed(b: Uint8Array): ReceivePoint | HandshakeFault {
   return b.length === 16 ? receivePoint(b, 0) : "length";
 }

@@ -70,6 +70,7 @@ export function payloadBytesMax(kind: number): number {
   return BY_KIND[kind] ?? -1;
 }
 
+/** Whether frames of this kind are sequenced and kept until acknowledged. */
 export function isDataKind(kind: number): kind is DataKind {
   return kind >= DataKind.stream && kind <= DataKind.finish;
 }

@@ -14,6 +14,7 @@ export interface ProofPayload {
   readonly hi: number;
 }
 
+/** Payload of digest and verdict, PROOF_BYTES. */
 export function encodeProof(proof: ProofPayload): Uint8Array {
   const b = new Uint8Array(PROOF_BYTES);
   b[0] = proof.place;

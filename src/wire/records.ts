@@ -12,6 +12,7 @@ export interface RecordsPrefix {
   readonly pages: number;
 }
 
+/** The prefix in a new buffer. Throws RangeError outside the bounds of RecordsPrefix. */
 export function encodeRecordsPrefix(prefix: RecordsPrefix): Uint8Array {
   const { context, pages } = prefix;
   if (context !== undefined && !(context >= 0 && context < NO_CONTEXT))
