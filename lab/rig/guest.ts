@@ -13,6 +13,8 @@ export interface RigVm {
   readonly dir: string;
   /** Unix path for an incoming migration; nobody listens there until `migrate-incoming`. */
   readonly incoming: string;
+  /** One command line for the workload (lab/guest/README.md). */
+  say(command: string): void;
   stop(): Promise<void>;
 }
 
@@ -70,6 +72,7 @@ async function launch(
     vm,
     dir: top,
     incoming: join(top, "in.sock"),
+    say: (command) => void console_.write(`${command}\n`),
     async stop() {
       console_.destroy();
       await stopVm(vm);

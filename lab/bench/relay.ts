@@ -1,0 +1,162 @@
+/**
+ * Goal: what the two relays cost: total time beside a direct migration of the same guest over the same link, CPU time
+ * per GiB of each process, memory of each relay.
+ * Method: one guest with its memory filled with what cannot be compressed, nearly idle, so that every move carries the
+ * same in the same number of passes. It goes from QEMU to QEMU, directly and through the relays in turns (the order
+ * alternates), and each relay move is compared with the direct one next to it. The first round is not counted.
+ *   shaped:    a process of its own lets 800 Mbit/s through, in both ways of moving
+ *   unlimited: loopback; all processes compete for the same processors, so a third way is measured too: two processes
+ *              that only copy bytes. No relay of this kind can cost less.
+ * Limits: 1.05 of direct over the shaped link, 1.4 unlimited (medians of pairs), 200 MB per relay. Exit code 1 above.
+ *
+ * npm run bench:relay [-- --pairs N --mem MIB --ws MIB --only shaped|unlimited --qemu 7.2|10.0 --no-copy --json]
+ */
+import { loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { artefacts } from "../mod.ts";
+import { type BenchGuest, bootBenchGuest, type Crossing } from "./crossing.ts";
+import { say, summary } from "./statistics.ts";
+import type { Way } from "./ways.ts";
+
+const LINKS = {
+  shaped: { bytesPerSec: 100e6, ratioMax: 1.05, text: "800 Mbit/s" },
+  unlimited: { bytesPerSec: 0, ratioMax: 1.4, text: "loopback, unlimited" },
+} as const;
+type LinkName = keyof typeof LINKS;
+const RSS_BYTES_MAX = 200e6;
+
+interface Measured {
+  readonly link: LinkName;
+  readonly crossings: readonly Crossing[];
+  /** Total time of each way by that of the direct move of the same round. */
+  readonly ratios: Readonly<Partial<Record<Way, readonly number[]>>>;
+}
+
+async function measure(
+  guest: BenchGuest,
+  link: LinkName,
+  ways: readonly Way[],
+  pairs: number,
+): Promise<Measured> {
+  const crossings: Crossing[] = [];
+  const ratios: Partial<Record<Way, number[]>> = Object.fromEntries(ways.map((way) => [way, []]));
+  for (let round = 0; round <= pairs; round++) {
+    const timeMs: Partial<Record<Way, number>> = {};
+    for (const way of round % 2 === 0 ? ways : [...ways].reverse()) {
+      const crossing = await guest.cross(way, LINKS[link].bytesPerSec);
+      timeMs[way] = crossing.totalTimeMs;
+      if (round > 0) crossings.push(crossing);
+      progress(`${link} ${round === 0 ? "warm-up" : `round ${round} of ${pairs}`}: ${line(crossing)}`);
+    }
+    if (round === 0) continue;
+    for (const way of ways) ratios[way]!.push(timeMs[way]! / timeMs.direct!);
+  }
+  return { link, crossings, ratios };
+}
+
+function line({ way, totalTimeMs, transferredBytes, passes, othersCpus }: Crossing): string {
+  const mib = (transferredBytes / 2 ** 20).toFixed(0);
+  return `${way} ${totalTimeMs.toFixed(0)} ms, ${mib} MiB, ${passes} passes, others used ${othersCpus.toFixed(2)} CPUs`;
+}
+
+function progress(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function print({ link, crossings, ratios }: Measured): void {
+  const { text, ratioMax } = LINKS[link];
+  const ways = [...new Set(crossings.map(({ way }) => way))].sort();
+  const of = (way: Way, figure: (c: Crossing) => number) =>
+    summary(crossings.filter((c) => c.way === way).map(figure));
+  console.log(`\n${link} (${text}), medians (least to most) of ${ratios.relay!.length} rounds`);
+  for (const way of ways) {
+    const gib = (c: Crossing) => c.transferredBytes / 2 ** 30;
+    console.log(`  ${way}`);
+    console.log(
+      `    total time      ${say(
+        of(way, (c) => c.totalTimeMs),
+        0,
+      )} ms`,
+    );
+    console.log(`    of direct       ${say(summary(ratios[way]!), 3)}`);
+    console.log(
+      `    downtime        ${say(
+        of(way, (c) => c.downtimeMs),
+        0,
+      )} ms`,
+    );
+    console.log(
+      `    passes          ${say(
+        of(way, (c) => c.passes),
+        0,
+      )}`,
+    );
+    console.log(
+      `    rate            ${say(
+        of(way, (c) => gib(c) / (c.totalTimeMs / 1000)),
+        2,
+      )} GiB/s`,
+    );
+    const names = Object.keys(crossings.find((c) => c.way === way)!.cpuMs);
+    for (const name of names)
+      console.log(
+        `    CPU ${name.padEnd(8)}    ${say(
+          of(way, (c) => c.cpuMs[name]! / 1000 / gib(c)),
+          3,
+        )} s/GiB`,
+      );
+    for (const name of names.filter((n) => n === "near" || n === "far"))
+      console.log(
+        `    peak RSS ${name.padEnd(4)}   ${say(
+          of(way, (c) => c.peakRssBytes[name]! / 1e6),
+          0,
+        )} MB`,
+      );
+  }
+  const others = summary(crossings.map((c) => c.othersCpus));
+  console.log(`  other processes used ${say(others, 2)} CPUs meanwhile: the noise`);
+  const median = summary(ratios.relay!).median;
+  console.log(
+    `  relay / direct: ${median.toFixed(3)}, ${median <= ratioMax ? "within" : "ABOVE"} ${ratioMax}`,
+  );
+}
+
+/** @returns whether all limits hold */
+function holds({ link, crossings, ratios }: Measured): boolean {
+  const peaks = crossings.filter((c) => c.way === "relay").flatMap((c) => Object.values(c.peakRssBytes));
+  return summary(ratios.relay!).median <= LINKS[link].ratioMax && Math.max(...peaks) < RSS_BYTES_MAX;
+}
+
+const { values } = parseArgs({
+  allowNegative: true,
+  options: {
+    pairs: { type: "string", default: "7" },
+    mem: { type: "string", default: "1024" },
+    ws: { type: "string", default: "32" },
+    only: { type: "string" },
+    qemu: { type: "string" },
+    copy: { type: "boolean", default: true },
+    json: { type: "boolean", default: false },
+  },
+});
+const links = (values.only === undefined ? Object.keys(LINKS) : [values.only]) as LinkName[];
+const qemu = artefacts().qemus.find(({ version }) => version.startsWith(values.qemu ?? ""));
+if (qemu === undefined || links.some((link) => !(link in LINKS)))
+  throw new Error(`there is no ${values.only ?? ""} ${values.qemu ?? ""}: see the head of this file`);
+
+progress(`QEMU ${qemu.version}, guest of ${values.mem} MiB, load ${loadavg().map((n) => n.toFixed(1))}`);
+const guest = await bootBenchGuest({ qemu, memoryMib: Number(values.mem), setMib: Number(values.ws) });
+const all: Measured[] = [];
+try {
+  for (const link of links) {
+    const ways: Way[] =
+      link === "unlimited" && values.copy ? ["direct", "relay", "copy"] : ["direct", "relay"];
+    all.push(await measure(guest, link, ways, Number(values.pairs)));
+  }
+  await guest.judge();
+} finally {
+  await guest.stop();
+}
+if (values.json) console.log(JSON.stringify({ qemu: qemu.version, load: loadavg(), measured: all }));
+else for (const measured of all) print(measured);
+if (!all.every(holds)) process.exitCode = 1;
