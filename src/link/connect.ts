@@ -83,6 +83,8 @@ class Connector {
       ticket: this.#ticket,
       greeting: this.#options.greeting,
     });
+    const giveUp = (): void => this.#attempt?.destroy("given up");
+    this.#options.giveUp?.addEventListener("abort", giveUp);
     const answer = await this.#handshake(SessionKind.hello, hello, (frame, connection) => {
       if (frame.kind !== SessionKind.welcome) return "kind_in_handshake";
       const welcome = decodeWelcome(frame.payload);
@@ -92,6 +94,7 @@ class Connector {
       this.endpoint.attach(connection, { receivedUpTo: 0, releasedUpTo: 0 }, () => undefined);
       return { taken: welcome.greeting };
     });
+    this.#options.giveUp?.removeEventListener("abort", giveUp);
     if ("failed" in answer) throw answer.failed;
     return answer.taken;
   }

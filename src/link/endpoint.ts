@@ -17,6 +17,7 @@ import type { Arena } from "./arena.ts";
 import { TokenBucket } from "./bucket.ts";
 import type { Connection, ConnectionHandler, FrameView } from "./connection.ts";
 import { Inbox } from "./inbox.ts";
+import { Liveness } from "./liveness.ts";
 import { type LinkOptions, TIMING, type Timing } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { Received } from "./received.ts";
@@ -54,12 +55,7 @@ export class Endpoint implements Link, ConnectionHandler {
   #reconnects = 0;
   #sentBytesBefore = 0;
   #receivedBytesBefore = 0;
-  #roundTripMs: number | undefined;
-  #pingToken = 0;
-  #pingAtMs = 0;
-  #heardBytes = 0;
-  #heardAtMs = 0;
-  #tickAtMs = 0;
+  #liveness: Liveness | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ackTimer: NodeJS.Timeout | undefined;
   #pumpTimer: NodeJS.Timeout | undefined;
@@ -135,7 +131,7 @@ export class Endpoint implements Link, ConnectionHandler {
       reconnects: this.#reconnects,
       inFlightBytes: this.#outbox.inFlightBytes,
       windowBytes: this.#outbox.windowBytes,
-      roundTripMs: this.#roundTripMs,
+      roundTripMs: this.#liveness?.roundTripMs,
       deliveredBytesPerSec: this.#outbox.deliveredBytesPerSec,
     };
   }
@@ -164,9 +160,8 @@ export class Endpoint implements Link, ConnectionHandler {
     connection.handOver(this);
     answer(point);
     this.#inbox.told(point);
-    this.#heardAtMs = this.#tickAtMs = now;
-    this.#heardBytes = connection.receivedBytes;
-    this.#ping(now);
+    this.#liveness = new Liveness(this.#timing, now, connection.receivedBytes);
+    connection.send(SessionKind.ping, this.#liveness.ping(now));
     this.#ticker ??= setInterval(() => this.#tick(), Math.min(250, this.#timing.pingMs / 2));
     if (!first) {
       this.#reconnects++;
@@ -212,7 +207,8 @@ export class Endpoint implements Link, ConnectionHandler {
         this.#connection?.send(SessionKind.pong, sequence);
         return undefined;
       case SessionKind.pong:
-        if (sequence === this.#pingToken) this.#roundTrip(now - this.#pingAtMs);
+        this.#liveness!.pong(sequence, now);
+        this.#outbox.roundTripMsMin = this.#liveness!.roundTripMsMin;
         return undefined;
       case SessionKind.abort: {
         const fault = decodeFault(frame.payload);
@@ -333,34 +329,14 @@ export class Endpoint implements Link, ConnectionHandler {
     if (this.#state === "open" && this.#outbox.takeDrain()) this.#handler!.drain();
   }
 
-  #ping(now: number): void {
-    this.#pingToken++;
-    this.#pingAtMs = now;
-    this.#connection?.send(SessionKind.ping, this.#pingToken);
-  }
-
-  #roundTrip(ms: number): void {
-    this.#roundTripMs =
-      this.#roundTripMs === undefined ? ms : this.#roundTripMs + (ms - this.#roundTripMs) / 8;
-    this.#outbox.roundTripMsMin = Math.min(this.#outbox.roundTripMsMin ?? ms, ms);
-  }
-
   #tick(): void {
     const connection = this.#connection;
-    const now = this.#now();
-    const sinceTickMs = now - this.#tickAtMs;
-    this.#tickAtMs = now;
     if (connection === undefined || this.#state !== "open") return;
-    if (connection.receivedBytes !== this.#heardBytes || connection.stopped) {
-      this.#heardBytes = connection.receivedBytes;
-      this.#heardAtMs = now;
-    } else if (sinceTickMs > this.#timing.deadMs / 2) {
-      // We ourselves were held up: what came meanwhile has not been read yet.
-      this.#heardAtMs = now;
-    }
-    if (now - this.#heardAtMs >= this.#timing.deadMs)
-      connection.destroy(`no byte for ${this.#timing.deadMs} ms`);
-    else if (now - this.#pingAtMs >= this.#timing.pingMs) this.#ping(now);
+    const now = this.#now();
+    const liveness = this.#liveness!;
+    const how = liveness.tick(now, connection.receivedBytes, connection.stopped);
+    if (how === "dead") connection.destroy(`no byte for ${this.#timing.deadMs} ms`);
+    else if (how === "ping") connection.send(SessionKind.ping, liveness.ping(now));
   }
 
   /** Both have finished and neither has anything that the other needs. */

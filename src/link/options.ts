@@ -28,6 +28,8 @@ export interface LinkOptions {
   readonly random?: () => number;
   /** Faults that concern no session: strangers at the port, refused peers. */
   readonly log?: (event: LinkEvent) => void;
+  /** connect: ends the first attempt, which then fails as LINK_UNREACHABLE. Without effect once the session exists. */
+  readonly giveUp?: AbortSignal;
   /** For tests of negotiation. */
   readonly versions?: { readonly min: number; readonly max: number };
   /** For tests of the fallback: copy received bytes instead of reading in place. */
