@@ -14,8 +14,12 @@ export interface Fields {
   SETUP_MISSING: { path: string };
   SETUP_NEEDS: { what: string };
   SETUP_FAILED: { command: string; reason: string };
+  COMMAND_FAILED: { command: string; exitCode: number | null; reason: string };
+  GUEST_CORRUPT: { vm: string; host: string; line: string };
+  GUEST_SILENT: { vm: string; host: string; status: string; afterMs: number };
   // Relay and link
   SOCKET_TAKEN: { path: string };
+  SOCKET_NOT_ONE: { path: string };
   SOCKET_FOLDER_MISSING: { path: string };
   FORWARD_MISSING: { path: string; reason: string };
   LINK_UNREACHABLE: { address: string; reason: string };
@@ -130,12 +134,42 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     say: (f) => `Set-up failed at \`${f.command}\`: ${f.reason}`,
     wayOut: "Mend what the message names and run the same command again; nothing half-done is ever used.",
   },
+  COMMAND_FAILED: {
+    http: 500,
+    exit: 1,
+    retry: false,
+    say: (f) =>
+      `\`${f.command}\` failed${f.exitCode === null ? "" : ` with exit code ${f.exitCode}`}: ${f.reason}`,
+    wayOut: "Mend what the command named, and start again.",
+  },
+  GUEST_CORRUPT: {
+    http: 500,
+    exit: 1,
+    retry: false,
+    say: (f) => `${f.vm}'s own oracle, on ${f.host}, found memory that is not what it wrote: ${f.line}`,
+    wayOut: "This must never happen: keep the output and report it as a bug, with the version of QEMU.",
+  },
+  GUEST_SILENT: {
+    http: 504,
+    exit: 1,
+    retry: true,
+    say: (f) =>
+      `${f.vm} on ${f.host} (QEMU says: ${f.status}) ended no check of its memory within ${f.afterMs} ms`,
+    wayOut: "On a slow or busy machine give it a smaller --ws or a lower --rate.",
+  },
   SOCKET_TAKEN: {
     http: 409,
     exit: 3,
     retry: false,
     say: (f) => `Another process listens on ${f.path}`,
     wayOut: "Choose another path, or end the process that listens there.",
+  },
+  SOCKET_NOT_ONE: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `${f.path} exists and is no socket, so it is left alone`,
+    wayOut: "Choose another path, or remove what is there.",
   },
   SOCKET_FOLDER_MISSING: {
     http: 400,
