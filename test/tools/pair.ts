@@ -97,12 +97,13 @@ export class Host {
 
   /** Ends all VMs and the agent, and removes its files. */
   async end(): Promise<void> {
-    for (const { name } of await this.vms()) {
-      await until(async () => (await this.vm(name)).busyWith === null, `${name} is free`, 30_000);
-      await this.call("DELETE", `/v1/vms/${name}`);
+    try {
+      await until(async () => (await this.vms()).every((vm) => vm.busyWith === null), "VMs are free", 40_000);
+      for (const { name } of await this.vms()) await this.call("DELETE", `/v1/vms/${name}`);
+    } finally {
+      await this.#agent.stop();
+      rmSync(this.#dir, { recursive: true, force: true });
     }
-    await this.#agent.stop();
-    rmSync(this.#dir, { recursive: true, force: true });
   }
 }
 
@@ -144,11 +145,16 @@ export async function verified(host: Host, name: string, passes: number, timeout
   );
 }
 
-export async function until(when: () => Promise<boolean>, what: string, timeoutMs: number): Promise<void> {
+export async function until(
+  when: () => Promise<boolean>,
+  what: string,
+  timeoutMs: number,
+  everyMs = 50,
+): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await when())) {
     assert(performance.now() < end, `waited ${timeoutMs} ms for ${what}`);
-    await sleep(50);
+    await sleep(everyMs);
   }
 }
 

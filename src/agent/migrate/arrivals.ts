@@ -4,7 +4,8 @@ import { DEFAULT_QEMU } from "../../qemu/mod.ts";
 import type { AgentContext } from "../context.ts";
 import type { Prepared, PrepareOrder, TargetFacts } from "./peerSchemas.ts";
 import { precheckTarget } from "./precheck.ts";
-import { TargetMove, type TargetRecord } from "./targetMove.ts";
+import type { TargetRecord } from "./records.ts";
+import { TargetMove } from "./targetMove.ts";
 
 /** Below the asking side's limit for one call. */
 const DECIDE_MS = 2_000;

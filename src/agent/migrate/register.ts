@@ -9,12 +9,12 @@ import { settleLeftOver } from "./restart.ts";
 export function registerMigrations(context: AgentContext): Migrations {
   const departures = new Departures(context);
   const arrivals = new Arrivals(context);
-  settleLeftOver(context);
+  const leftOver = settleLeftOver(context);
   return {
     api: (fastify) => apiRoutes(fastify, departures),
     peer: (fastify) => peerRoutes(fastify, context, arrivals),
     stop: async () => {
-      await Promise.all([departures.stop(), arrivals.stop()]);
+      await Promise.all([departures.stop(), arrivals.stop(), leftOver]);
     },
   };
 }

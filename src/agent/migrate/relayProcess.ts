@@ -89,6 +89,7 @@ export class RelayProcess {
   #take(event: RelayEvent): void {
     if (this.#ended) return;
     if (event.event === "progress" || event.event === "ended") this.#figures = event.figures;
+    if (event.event !== "progress") this.#log.debug({ side: this.#side, relay: event }, "relay tells");
     if (event.event === "ended") this.#ended = true;
     if (event.event === "linkUp") this.#carries = true;
     this.#onEvent(event);

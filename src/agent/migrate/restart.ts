@@ -1,15 +1,20 @@
-/** What an agent finds of its predecessor's moves. Finishing them by the table of states is not done here yet. */
-import { GodwitError } from "../../errors/mod.ts";
+/** What an agent finds of its predecessor's moves. The relays ended with it. */
+import { GodwitError, type WireError } from "../../errors/mod.ts";
 import {
   agentReport,
   type Report,
   ReportStatus,
-  SOURCE_MAY_RUN,
+  type SourcePhase,
   sourceSettled,
+  TARGET_MAY_RUN,
+  type TargetPhase,
+  targetSettled,
 } from "../../migration/mod.ts";
 import type { MigrationStatusBody } from "../api.ts";
 import type { AgentContext } from "../context.ts";
-import type { SourceRecord } from "./sourceMove.ts";
+import type { SourceRecord, TargetRecord } from "./records.ts";
+import { resumeGuest } from "./resume.ts";
+import { wireError } from "./translate.ts";
 
 const UNKNOWN = {
   pass: null,
@@ -32,28 +37,70 @@ export function pastStatus(context: AgentContext, id: string): MigrationStatusBo
   };
 }
 
-/**
- * Moves that were under way when the agent ended get a report that says so: with the relays the agent's end stopped
- * them. Up to the switchover QEMU resumes the guest by itself; from then on it is in doubt.
- */
-export function settleLeftOver(context: AgentContext): void {
-  for (const record of context.history.list<SourceRecord>("state", { limit: 1000 })) {
-    if (record.side !== "source" || sourceSettled(record.state.phase)) continue;
-    const { id, vm, order, startedAt, state } = record;
-    const safe = SOURCE_MAY_RUN.has(state.phase) && state.phase !== "loaded";
-    const error = new GodwitError("AGENT_RESTARTED", { host: context.host, phase: state.phase }).toJSON();
-    const report = agentReport({
-      ...{ id, vm, strategy: order.strategy, startedAt, error },
-      status: safe ? ReportStatus.aborted : ReportStatus.inDoubt,
-      ...{ totalTimeMs: 0, downtimeMs: null, blackoutMs: null, passes: null },
-      qemu: { source: context.vms.find(vm)?.qemuVersion ?? null, target: null },
-      carried: undefined,
-    });
-    context.history.put("report", id, vm, report);
-    context.history.remove("state", id);
-    context.log.warn(
-      { migration: id, vm, phase: state.phase },
-      "a move of the agent before this one was left over",
-    );
+/** Settles what the agent before this one left over, as far as that takes no guess; never rejects. */
+export async function settleLeftOver(context: AgentContext): Promise<void> {
+  const records = context.history.list<SourceRecord | TargetRecord>("state", { limit: 1000 });
+  for (const record of records) {
+    const log = context.log.child({ migration: record.id, vm: record.vm });
+    const { phase } = record.state;
+    if (record.side === "source" ? sourceSettled(phase as SourcePhase) : targetSettled(phase as TargetPhase))
+      continue;
+    log.warn({ side: record.side, phase }, "a move of the agent before this one was left over");
+    try {
+      if (record.side === "source") await settleDeparture(context, record);
+      else await settleArrival(context, record);
+    } catch (error) {
+      log.error({ err: error }, "it could not be settled");
+    }
   }
 }
+
+/**
+ * Before the switchover was on record no commit was sent and post-copy had not begun: the guest is made to run again.
+ * Later it is in doubt, and said so.
+ */
+async function settleDeparture(context: AgentContext, record: SourceRecord): Promise<void> {
+  const { id, vm: name, order, startedAt, state } = record;
+  const { host, history, vms } = context;
+  const vm = vms.find(name);
+  let error: WireError = new GodwitError("AGENT_RESTARTED", { host, phase: state.phase }).toJSON();
+  let status: ReportStatus = ReportStatus.inDoubt;
+  if (UNDOABLE.has(state.phase)) {
+    status = ReportStatus.aborted;
+    try {
+      if (vm === null) throw new GodwitError("SOURCE_QEMU_GONE", { phase: state.phase });
+      await resumeGuest(name, vm.monitor);
+    } catch (cause) {
+      status = ReportStatus.lost;
+      error = wireError(cause);
+    }
+  }
+  const report = agentReport({
+    ...{ id, vm: name, strategy: order.strategy, startedAt, status, error },
+    totalTimeMs: context.clock.wallMs() - Date.parse(startedAt),
+    ...{ downtimeMs: null, blackoutMs: null, passes: null },
+    qemu: { source: vm?.qemuVersion ?? null, target: null },
+    carried: undefined,
+  });
+  history.put("report", id, name, report);
+  // A move in doubt keeps its record: it is what a recovery starts from.
+  if (status !== ReportStatus.inDoubt) history.remove("state", id);
+}
+
+/** What was not committed never ran here: it is discarded. What was goes on, if nothing was missing. */
+async function settleArrival(context: AgentContext, record: TargetRecord): Promise<void> {
+  const { id, vm: name, state } = record;
+  const vm = context.vms.find(name);
+  const keep = (phase: TargetPhase) =>
+    context.history.put("state", id, name, { ...record, state: { ...state, phase } } satisfies TargetRecord);
+  if (!TARGET_MAY_RUN.has(state.phase)) {
+    if (vm?.incoming) await context.vms.discard(vm);
+    return keep("discarded");
+  }
+  if (vm === null || !state.delivered) return keep("lost");
+  await vm.monitor.execute("cont");
+  await context.vms.confirm(vm);
+  keep("running");
+}
+
+const UNDOABLE: ReadonlySet<SourcePhase> = new Set(["preparing", "precopy", "aborting"]);

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { GodwitError, isGodwitError, type WireError } from "../../errors/mod.ts";
+import { GodwitError, type WireError } from "../../errors/mod.ts";
 import {
   canCancel,
   canPostcopy,
@@ -22,11 +22,13 @@ import type { RelayEvent } from "../../relay/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
+import { askArbiter } from "./arbiter.ts";
 import { clockOffsetMs } from "./clockOffset.ts";
 import { EffectRunner } from "./effects.ts";
 import { PeerClient } from "./peerClient.ts";
 import type { Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
+import type { SourceRecord } from "./records.ts";
 import { RelayProcess } from "./relayProcess.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
@@ -35,24 +37,15 @@ import { SourceQemu } from "./sourceQemu.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 
-/** How long the arbiter is asked before the answer counts as missing, and how often after that. */
-const ASK_MS = 10_000;
-const ASK_EVERY_MS = 300;
+/** How often a target agent that did not answer is asked again. */
 const ASK_LATER_MS = 2_000;
 const PROGRESS_MS = 250;
+/** How long an ending agent waits for a move to be undone or to end. */
+const STOP_MS = 10_000;
+const POLL_MS = 50;
+const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy"]);
 /** The source relay says its last word soon after the target's. */
 const LAST_WORD_MS = 5_000;
-
-/** What the source agent keeps of a move, also for after its own restart. */
-export interface SourceRecord {
-  readonly side: "source";
-  readonly id: string;
-  readonly vm: string;
-  readonly to: string;
-  readonly order: MigrationOrder;
-  readonly startedAt: string;
-  readonly state: SourceState;
-}
 
 export interface SourceMoveParts {
   readonly context: AgentContext;
@@ -80,7 +73,6 @@ export class SourceMove {
   readonly #startedAtMs: number;
   readonly #startedAtMonoMs: number;
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #settled = Promise.withResolvers<void>();
   #state: SourceState;
   #prepared: Prepared | null = null;
   #offsetMs = 0;
@@ -114,11 +106,6 @@ export class SourceMove {
 
   get report(): Report | null {
     return this.#report;
-  }
-
-  /** Resolves when the move has ended and everything is cleaned up. */
-  get settled(): Promise<void> {
-    return this.#settled.promise;
   }
 
   status(): MigrationStatusBody {
@@ -160,11 +147,17 @@ export class SourceMove {
     this.dispatch({ type: "postcopy" });
   }
 
-  /** The agent ends: what can be undone is undone, what cannot is waited for, for a moment. */
+  /**
+   * The agent ends: what can be undone is undone. Post-copy is waited for, whatever it takes: without its relay the
+   * guest would be lost. A doubt is left for the next agent.
+   */
   async stop(): Promise<void> {
     if (canCancel(this.phase)) this.cancel();
-    await Promise.race([this.settled, sleep(10_000, undefined, { ref: false })]);
+    const untilMs = this.#context.clock.monoMs() + STOP_MS;
+    const patient = () => NO_WAY_BACK.has(this.phase) || this.#context.clock.monoMs() < untilMs;
+    while (!this.#told && this.phase !== "inDoubt" && patient()) await sleep(POLL_MS);
     for (const timer of this.#timers) clearTimeout(timer);
+    await this.#stopRelay();
     this.#qemu.close();
   }
 
@@ -281,21 +274,8 @@ export class SourceMove {
     if (told) this.dispatch(told);
   }
 
-  /** Asks until the answer is a decision or the time is over; a refusal to answer is no answer. */
   async #ask(question: () => Promise<TargetPhase>): Promise<void> {
-    const until = performance.now() + ASK_MS;
-    let phase: TargetPhase | undefined;
-    do {
-      try {
-        phase = await question();
-        if (DECIDED.has(phase)) break;
-      } catch (error) {
-        if (!isGodwitError(error)) throw error;
-        this.#log.warn({ err: error }, "no answer from the target agent");
-      }
-      await sleep(ASK_EVERY_MS);
-    } while (performance.now() < until);
-    this.dispatch({ type: "targetSays", phase });
+    this.dispatch({ type: "targetSays", phase: await askArbiter(question, this.#log) });
   }
 
   /** The target need not hear it: without commit it never runs, and without a relay it gives up by itself. */
@@ -349,7 +329,6 @@ export class SourceMove {
     this.#release();
     this.#context.history.remove("state", this.id);
     this.#emitEnded();
-    this.#settled.resolve();
   }
 
   #emitProgress(): void {
@@ -402,7 +381,6 @@ export class SourceMove {
   }
 }
 
-const DECIDED: ReadonlySet<TargetPhase> = new Set(["postcopy", "running", "discarded", "lost"]);
 /**
  * Not worth a write to the disk while the guest stands still: a restarted agent treats an older record the same way.
  * What matters is on it before: `handover` before post-copy begins, `loaded` before the commit is sent.

@@ -13,8 +13,10 @@ import {
 import type { RelayEvent } from "../../relay/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
+import { DECIDED } from "./arbiter.ts";
 import { EffectRunner } from "./effects.ts";
 import type { Prepared, PrepareOrder, TargetFacts } from "./peerSchemas.ts";
+import type { TargetRecord } from "./records.ts";
 import { RelayProcess } from "./relayProcess.ts";
 import { configureTarget } from "./settings.ts";
 import { notWritten, targetEventOf, wireError } from "./translate.ts";
@@ -23,17 +25,11 @@ import { notWritten, targetEventOf, wireError } from "./translate.ts";
 const CONNECT_MS = 60_000;
 /** How long a lost link is tried again before the move is given up. */
 export const RECONNECT_MS = 30_000;
+/** How long an ending agent waits for a move to be undone or to end. */
+const STOP_MS = 5_000;
+const POLL_MS = 50;
 /** How long a relay may outlive its move. */
 const LEFTOVER_MS = 15_000;
-const DECIDED: ReadonlySet<TargetPhase> = new Set(["postcopy", "running", "discarded", "lost"]);
-
-/** What the target agent keeps of a move, also for after its own restart. */
-export interface TargetRecord {
-  readonly side: "target";
-  readonly id: string;
-  readonly vm: string;
-  readonly state: TargetState;
-}
 
 /** Carries out the target's half of one migration. */
 export class TargetMove {
@@ -104,15 +100,16 @@ export class TargetMove {
     };
   }
 
-  /** The agent ends: an unfinished move is discarded, a decided one is left as it is. */
+  /** The agent ends: an unfinished move is discarded, a decided one left as it is; post-copy is waited for. */
   async stop(): Promise<void> {
-    const error = new GodwitError("AGENT_RESTARTED", {
-      host: this.#context.host,
-      phase: this.phase,
-    }).toJSON();
+    const { clock, host } = this.#context;
+    const error = new GodwitError("AGENT_RESTARTED", { host, phase: this.phase }).toJSON();
     if (["preparing", "ready", "loading"].includes(this.phase)) this.dispatch({ type: "discard", error });
-    await Promise.race([this.#until(targetSettled), later(5_000)]);
+    const untilMs = clock.monoMs() + STOP_MS;
+    const patient = () => this.phase === "postcopy" || clock.monoMs() < untilMs;
+    while (!targetSettled(this.phase) && patient()) await later(POLL_MS);
     clearTimeout(this.#timer);
+    await this.#relay?.stop(error);
     this.#offEvents?.();
   }
 
@@ -262,5 +259,5 @@ export class TargetMove {
 const RECORDED: ReadonlySet<TargetPhase> = new Set(["committed", "postcopy", "running", "discarded", "lost"]);
 
 function later(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

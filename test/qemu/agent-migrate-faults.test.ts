@@ -1,0 +1,120 @@
+/**
+ * Goal: never two run. When the arbiter cannot be heard the source says "in doubt" and stands still; when post-copy
+ * breaks after the source QEMU sent its last byte (where stock QEMU 10.0 starts the source's guest again beside the
+ * running target) the source stands still, too.
+ * Method: real QEMUs and relays; the path to the other agent leads through a forwarder that can be cut; relays are
+ * killed by SIGKILL.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import net, { type AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { artefacts } from "../../lab/setup/mod.ts";
+import { Host, startGuest, until, verified } from "../tools/pair.ts";
+
+/** The newest: 10.0 is the one that restarts a source by itself. */
+const qemu = artefacts().qemus.at(-1)!;
+let a: Host;
+let b: Host;
+
+before(async () => {
+  a = await Host.start({ name: "a", qemu });
+  b = await Host.start({ name: "b", qemu });
+});
+after(async () => {
+  await a.end();
+  await b.end();
+});
+
+/** Forwards TCP to an address; while it is cut nothing gets through. */
+async function forwarder(address: string) {
+  const colon = address.lastIndexOf(":");
+  const sockets = new Set<net.Socket>();
+  let cut = false;
+  const server = net.createServer((near) => {
+    if (cut) return void near.destroy();
+    const far = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(one);
+      one.on("error", () => other.destroy()).on("close", () => sockets.delete(one));
+      one.pipe(other);
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut() {
+      cut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    mend() {
+      cut = false;
+    },
+    close() {
+      this.cut();
+      server.close();
+    },
+  };
+}
+
+/** Relay processes of the agents in this process, oldest first: the source's is started before the target's. */
+function relays(): number[] {
+  const found = readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, "latin1");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      return (
+        parent === process.pid && readFileSync(`/proc/${name}/cmdline`, "utf8").includes("relay/child.ts")
+      );
+    } catch {
+      return false; // ended while we looked
+    }
+  });
+  return found.map(Number).sort((one, other) => one - other);
+}
+
+test("no answer to the commit: in doubt, the source still; the answer settles it by itself", async () => {
+  await startGuest(a, { name: "guest" });
+  const path = await forwarder(b.peer);
+  try {
+    const id = await a.begin({ vm: "guest", to: path.address, bandwidthBytesPerSec: 20_000_000 });
+    await until(async () => ((await a.status(id)).streamBytesPerSec ?? 0) > 0, "memory crosses", 30_000);
+    path.cut();
+    const doubtful = await a.report(id);
+    assert.deepEqual([doubtful.status, doubtful.error?.code], ["inDoubt", "IN_DOUBT"]);
+    assert.notEqual((await a.vm("guest")).status, "running");
+    assert.notEqual((await b.vm("guest")).status, "running");
+    await assert.rejects(a.begin({ vm: "guest", to: b.peer }), { code: "VM_BUSY" });
+    path.mend();
+    await until(async () => (await a.status(id)).phase === "completed", "the target's answer", 30_000);
+    await until(async () => (await a.vms()).length === 0, "the source is dropped", 10_000);
+    assert.equal((await a.report(id)).status, "completed");
+    await verified(b, "guest", 2);
+  } finally {
+    path.close();
+  }
+});
+
+test("source relay killed after the source's last byte in post-copy: the source stands still, and it is said to be lost", async () => {
+  await startGuest(b, { name: "small", memoryMib: 128, setMib: 8 });
+  const order = { vm: "small", to: a.peer, strategy: "postcopy", bandwidthBytesPerSec: 3_000_000 } as const;
+  const id = await b.begin(order);
+  // The source relay has read the END of memory; what is in flight behind it takes a tenth of a second at this rate.
+  const sentAll = async () => b.log.includes('"relay":{"event":"barrier","barrier":"end"}');
+  await until(sentAll, "the source QEMU has sent everything", 120_000, 5);
+  process.kill(relays()[0]!, "SIGKILL");
+  const report = await b.report(id);
+  assert.deepEqual([report.status, report.error?.code], ["lost", "RELAY_ENDED"]);
+  for (let n = 0; n < 20; n++) {
+    assert.notEqual((await b.vm("small")).status, "running", "two hosts run the guest");
+    await sleep(100);
+  }
+  assert.equal((await a.vm("small")).status, "running");
+});
