@@ -3,10 +3,13 @@
  * docs/errors.md is generated from this table.
  */
 
+import type { AboutError } from "./about.ts";
+import { ABOUT_MIGRATION, type MigrationFields } from "./migration.ts";
+
 /** Exit codes of every command. */
 export const EXIT = { done: 0, bug: 1, usage: 2, refused: 3, aborted: 4, inDoubt: 5 } as const;
 
-export interface Fields {
+export interface Fields extends MigrationFields {
   USAGE: { problem: string };
   PEER_ERROR: { code: string; message: string };
   KERNELS_MISSING: { path: string };
@@ -66,38 +69,14 @@ export interface Fields {
   AGENT_UNREACHABLE: { path: string; reason: string };
   AGENT_RUNNING: { stateDir: string };
   MIGRATION_UNKNOWN: { id: string; host: string };
-  // Migration
-  PEER_UNREACHABLE: { address: string; reason: string };
-  PEER_ABSENT: { host: string };
-  TARGET_DIFFERS: { what: string; source: string; target: string };
-  TARGET_NO_ROOM: { host: string; needBytes: number; freeBytes: number };
-  POSTCOPY_UNAVAILABLE: { host: string; reason: string };
-  CANCELLED: Record<never, never>;
-  MIGRATION_TIMEOUT: Record<never, never>;
-  NOT_PROVEN: Record<never, never>;
-  RELAY_ENDED: { side: string; reason: string };
-  QEMU_MIGRATION_FAILED: { status: string; reason: string };
-  SOURCE_ABSENT: Record<never, never>;
-  SOURCE_STUCK: { vm: string; reason: string };
-  TARGET_DISCARDED: Record<never, never>;
-  POSTCOPY_LOST: Record<never, never>;
-  IN_DOUBT: Record<never, never>;
-  ORDER_TOO_LATE: { order: string; phase: string };
-  AGENT_RESTARTED: { host: string; phase: string };
-  STATE_NOT_WRITTEN: { reason: string };
 }
 
 export type ErrorCode = keyof Fields;
 
-export interface About<C extends ErrorCode> {
-  readonly http: number;
-  readonly exit: number;
-  readonly retry: boolean;
-  readonly say: (f: Fields[C]) => string;
-  readonly wayOut: string;
-}
+export type About<C extends ErrorCode> = AboutError<Fields[C]>;
 
 export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
+  ...ABOUT_MIGRATION,
   USAGE: { http: 400, exit: 2, retry: false, say: (f) => f.problem, wayOut: "See the command's --help." },
   PEER_ERROR: {
     http: 502,
@@ -474,133 +453,5 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The agent of ${f.host} knows no migration ${f.id}`,
     wayOut: "See `godwit history` and `godwit status`.",
-  },
-  PEER_UNREACHABLE: {
-    http: 502,
-    exit: 3,
-    retry: true,
-    say: (f) => `No agent answers at ${f.address}: ${f.reason}`,
-    wayOut: "Start `godwit agent run --peer HOST:PORT` there, and check address and firewall.",
-  },
-  PEER_ABSENT: {
-    http: 409,
-    exit: 3,
-    retry: false,
-    say: (f) => `The agent of ${f.host} takes no VMs: it was started without --peer`,
-    wayOut: "Start it with --peer HOST:PORT.",
-  },
-  TARGET_DIFFERS: {
-    http: 409,
-    exit: 3,
-    retry: false,
-    say: (f) =>
-      `The target cannot run this VM: ${f.what} is ${f.source} at the source and ${f.target} at the target`,
-    wayOut: "Choose a target that has it, or start the VM with what both hosts have.",
-  },
-  TARGET_NO_ROOM: {
-    http: 409,
-    exit: 3,
-    retry: true,
-    say: (f) => `${f.host} has ${f.freeBytes} bytes of memory free, the VM needs ${f.needBytes}`,
-    wayOut: "Free memory there, or choose another target.",
-  },
-  POSTCOPY_UNAVAILABLE: {
-    http: 409,
-    exit: 3,
-    retry: false,
-    say: (f) => `${f.host} cannot take part in post-copy: ${f.reason}`,
-    wayOut:
-      "Run the agent as root or set sysctl vm.unprivileged_userfaultfd=1; or migrate with --strategy precopy.",
-  },
-  CANCELLED: {
-    http: 409,
-    exit: 4,
-    retry: true,
-    say: () => "The migration was cancelled; the guest runs at the source",
-    wayOut: "Migrate again whenever it suits.",
-  },
-  MIGRATION_TIMEOUT: {
-    http: 504,
-    exit: 4,
-    retry: true,
-    say: () => "The migration did not end in its time; the guest runs at the source",
-    wayOut: "Give more time or bandwidth, or --on-timeout stop or postcopy.",
-  },
-  NOT_PROVEN: {
-    http: 500,
-    exit: 4,
-    retry: true,
-    say: () => "It was not proven that both sides hold the same memory, so the target was not started",
-    wayOut: "See the relays' errors in the agents' logs. The guest goes on at the source.",
-  },
-  RELAY_ENDED: {
-    http: 502,
-    exit: 4,
-    retry: true,
-    say: (f) => `The ${f.side} relay ended too early: ${f.reason}`,
-    wayOut: "See the agent's log of that host; the migration can be tried again.",
-  },
-  QEMU_MIGRATION_FAILED: {
-    http: 502,
-    exit: 4,
-    retry: true,
-    say: (f) => `The source QEMU calls its migration ${f.status}: ${f.reason}`,
-    wayOut: "See QEMU's log on both hosts; the guest goes on at the source.",
-  },
-  SOURCE_ABSENT: {
-    http: 504,
-    exit: 4,
-    retry: true,
-    say: () => "No source relay connected in time, so the target was ended",
-    wayOut: "Check that the source host reaches the target's relay port.",
-  },
-  SOURCE_STUCK: {
-    http: 500,
-    exit: 5,
-    retry: false,
-    say: (f) => `The migration was undone, but ${f.vm} could not be continued at the source: ${f.reason}`,
-    wayOut: "Its QEMU still holds the guest: look at `vm show`, and try QMP `cont` there.",
-  },
-  TARGET_DISCARDED: {
-    http: 502,
-    exit: 4,
-    retry: true,
-    say: () => "The target gave its copy up before it ran; the guest goes on at the source",
-    wayOut: "See the target agent's log, then migrate again.",
-  },
-  POSTCOPY_LOST: {
-    http: 500,
-    exit: 5,
-    retry: false,
-    say: () => "The target was running and will never get the pages that are missing there",
-    wayOut: "The source QEMU is left as it stood at the switchover; decide which state to go on from.",
-  },
-  IN_DOUBT: {
-    http: 504,
-    exit: 5,
-    retry: true,
-    say: () => "The target agent has not answered the commit; the source stays stopped until it does",
-    wayOut: "Bring the target agent back: the source asks it again by itself. Start neither guest by hand.",
-  },
-  ORDER_TOO_LATE: {
-    http: 409,
-    exit: 3,
-    retry: false,
-    say: (f) => `${f.order} is not possible in the phase ${f.phase}`,
-    wayOut: "Wait for the end of the migration; see docs/states.md.",
-  },
-  AGENT_RESTARTED: {
-    http: 503,
-    exit: 5,
-    retry: false,
-    say: (f) => `The agent of ${f.host} ended during the phase ${f.phase} of this migration`,
-    wayOut: "Look at the VM on both hosts with `vm show` before starting anything.",
-  },
-  STATE_NOT_WRITTEN: {
-    http: 507,
-    exit: 4,
-    retry: true,
-    say: (f) => `The migration's state could not be recorded, so nothing irrevocable was done: ${f.reason}`,
-    wayOut: "Free space below the agent's state dir, then migrate again.",
   },
 };
