@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { EXIT, GodwitError } from "../errors/mod.ts";
 import { type Report, relayReport } from "../migration/mod.ts";
-import { type RelayOptions, type RunningRelay, startRelay } from "../relay/mod.ts";
+import { type RelayEvent, type RelayOptions, type RunningRelay, startRelay } from "../relay/mod.ts";
 import { example, note, parsed } from "./options.ts";
 import { reportText } from "./outcome.ts";
 import { duration, rate } from "./units.ts";
@@ -94,19 +94,41 @@ async function carry(flags: CommonFlags, options: RelayOptions): Promise<void> {
   if (flags.insecure)
     note("godwit: --insecure: guest memory crosses the network unencrypted, open to whoever is on it");
   let relay: RunningRelay | undefined;
-  let startedAt = new Date();
-  let carrying = false;
+  /** Of a migration that a signal ended. */
+  let interruptedCode: number | undefined;
+  let signals = 0;
+  /** A source QEMU's connection is kept open because nobody knows whether its guest may run. */
+  let doubt = false;
+  /** Reports are written one after the other. */
+  let written = Promise.resolve();
   const { promise: over, resolve: leave } = Promise.withResolvers<number>();
 
-  const onSignal = (signal: NodeJS.Signals): void => {
-    const idle = !carrying;
-    void relay?.close(new GodwitError("INTERRUPTED", { signal })).then(() => {
-      if (idle) leave(flags.keep ? EXIT.done : EXIT.aborted);
-    });
+  // The first signal ends what can be ended safely; one more, or one that comes in doubt, ends everything.
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const reason = new GodwitError("INTERRUPTED", { signal });
+    const decided = doubt || signals > 0;
+    signals++;
+    await (decided ? relay?.close(reason) : relay?.retire(reason));
+    await written;
+    if (doubt) {
+      if (decided) leave(EXIT.inDoubt);
+    } else leave(interruptedCode ?? (flags.keep ? EXIT.done : EXIT.aborted));
   };
+  const onSignal = (signal: NodeJS.Signals): void => void end(signal);
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
 
-  let closing = false;
+  const ended = ({ figures, error }: RelayEvent & { event: "ended" }): void => {
+    const startedAt = new Date(Date.now() - figures.elapsedMs).toISOString();
+    const report = relayReport({ id: randomUUID(), startedAt, carried: figures, error });
+    note(reportText(report));
+    written = written.then(() => writeReport(flags.report, report));
+    const code = error === null ? EXIT.done : GodwitError.fromWire(error).exitCode;
+    if (signals > 0) interruptedCode = code;
+    if (code === EXIT.inDoubt && options.side === "source" && signals < 2) {
+      doubt = true;
+      note("godwit relay: the source QEMU's connection is kept open; end this relay (Ctrl-C) to decide");
+    } else if (!flags.keep) void written.then(() => leave(code));
+  };
   try {
     relay = await startRelay(options, {
       log: (line) => note(`godwit relay: ${line}`),
@@ -114,33 +136,10 @@ async function carry(flags: CommonFlags, options: RelayOptions): Promise<void> {
         if (event.event === "listening") note(`godwit relay: listening on ${event.address}`);
         else if (event.event === "linkLost") note(`godwit relay: link lost (${event.detail}), trying again`);
         else if (event.event === "linkResumed") note("godwit relay: link is back, nothing was lost");
-        else if (event.event === "linkUp") {
-          startedAt = new Date();
-          carrying = true;
-        } else if (event.event === "ended") {
-          carrying = false;
-          const { figures, error } = event;
-          const report = relayReport({
-            id: randomUUID(),
-            startedAt: startedAt.toISOString(),
-            carried: figures,
-            error,
-          });
-          note(reportText(report));
-          const code = error === null ? EXIT.done : GodwitError.fromWire(error).exitCode;
-          void writeReport(flags.report, report).then(() => {
-            if (code === EXIT.inDoubt && options.side === "source") {
-              note(
-                "godwit relay: the source QEMU's connection is kept open; end this relay (Ctrl-C) to decide",
-              );
-              process.once("SIGINT", () => leave(code)).once("SIGTERM", () => leave(code));
-            } else if (!flags.keep || closing) leave(code);
-          });
-        }
+        else if (event.event === "ended") ended(event);
       },
     });
     const code = await over;
-    closing = true;
     await relay.close(new GodwitError("INTERRUPTED", { signal: "the end" }));
     process.exitCode = code;
   } finally {

@@ -3,7 +3,7 @@
  * A figure that could not be known is null, never a guess. Times and counters come from whoever measured them; this
  * module only puts them together.
  */
-import type { WireError } from "../errors/mod.ts";
+import { EXIT, GodwitError, type WireError } from "../errors/mod.ts";
 
 export const STRATEGIES = ["stop-and-copy", "precopy", "postcopy", "hybrid"] as const;
 export type Strategy = (typeof STRATEGIES)[number];
@@ -143,7 +143,7 @@ export function relayReport(facts: {
     id: facts.id,
     vm: null,
     strategy: null,
-    status: facts.error === null ? ReportStatus.completed : ReportStatus.aborted,
+    status: statusOf(facts.error),
     startedAt: facts.startedAt,
     totalTimeMs: facts.carried.elapsedMs,
     downtimeMs: null,
@@ -153,6 +153,14 @@ export function relayReport(facts: {
     error: facts.error,
     ...measured(facts.carried),
   };
+}
+
+/** What an error says of the guest: its exit code. */
+function statusOf(error: WireError | null): ReportStatus {
+  if (error === null) return ReportStatus.completed;
+  const { exitCode } = GodwitError.fromWire(error);
+  if (exitCode === EXIT.refused) return ReportStatus.refused;
+  return exitCode === EXIT.inDoubt ? ReportStatus.inDoubt : ReportStatus.aborted;
 }
 
 function measured(carried: CarriedFigures) {

@@ -21,7 +21,7 @@ export interface LocalListener {
  * other kind of file is refused and left alone.
  *
  * @param mode  permission bits of the socket, set before the first connection can be accepted
- * @throws GodwitError SOCKET_TAKEN, SOCKET_FOLDER_MISSING, USAGE (path too long, unknown group)
+ * @throws GodwitError SOCKET_TAKEN, SOCKET_NOT_ONE, SOCKET_FOLDER_MISSING, USAGE (path too long, unknown group)
  */
 export async function listenLocal(
   options: { path: string; mode: number; group?: string | undefined },
@@ -73,7 +73,8 @@ async function refuseBadPath(path: string): Promise<void> {
   if (!folder?.isDirectory()) throw new GodwitError("SOCKET_FOLDER_MISSING", { path });
   const there = await lstat(path).catch(() => undefined);
   if (there === undefined) return;
-  if (!there.isSocket() || (await answers(path))) throw new GodwitError("SOCKET_TAKEN", { path });
+  if (!there.isSocket()) throw new GodwitError("SOCKET_NOT_ONE", { path });
+  if (await answers(path)) throw new GodwitError("SOCKET_TAKEN", { path });
   await unlink(path);
 }
 

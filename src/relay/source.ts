@@ -46,13 +46,16 @@ export async function startSourceRelay(
   const strangers = new Set<SourceCarry>();
 
   const accept = (socket: net.Socket): void => {
-    if (current !== undefined || strangers.size >= STRANGERS_MAX) {
+    if (current !== undefined) {
       hooks.log(
         "refused a second connection: one migration at a time, and neither multifd nor postcopy-preempt",
       );
       socket.on("error", () => undefined).destroy();
       return;
     }
+    // QEMU speaks at once: whoever has been silent for longest makes room, so that nobody can keep QEMU out.
+    const [longest] = strangers.size >= STRANGERS_MAX ? strangers : [];
+    longest?.abandon(new GodwitError("STREAM_NOT_QEMU", { firstBytes: "nothing" }));
     const carry: SourceCarry = new SourceCarry(socket, context, () => {
       strangers.delete(carry);
       if (current === undefined) current = carry;
@@ -75,6 +78,16 @@ export async function startSourceRelay(
     });
   };
 
+  const silence = async (): Promise<void> => {
+    clearInterval(progress);
+    await listener.close();
+  };
+  const close = async (reason: GodwitError): Promise<void> => {
+    await silence();
+    const all = [...strangers, ...inDoubt, ...(current ? [current] : [])];
+    for (const carry of all) carry.abandon(reason);
+    await Promise.all(all.map((carry) => carry.outcome));
+  };
   const listener = await listenLocal(
     { path: options.listen, mode: options.socketMode, group: options.socketGroup },
     accept,
@@ -91,10 +104,13 @@ export async function startSourceRelay(
       else if (order.order === "setBandwidth") current?.setBandwidth(order.bytesPerSec);
       else current?.abandon(GodwitError.fromWire(order.error));
     },
-    async close(reason) {
-      clearInterval(progress);
-      await listener.close();
-      for (const carry of [...strangers, ...inDoubt, ...(current ? [current] : [])]) carry.abandon(reason);
+    close,
+    async retire(reason) {
+      await silence();
+      const last = current;
+      if (!last?.targetMayRun) return close(reason);
+      hooks.log(`${reason.message}, but the target may run already: this migration is carried to its end`);
+      await last.outcome;
     },
   };
 }

@@ -29,6 +29,13 @@ import type { RelayFigures, SourceRelayOptions } from "./types.ts";
 /** How long the target's last words are waited for once the source QEMU is content. */
 const FAREWELL_MS = 5000;
 
+/** What only a target can say whose QEMU did not load the guest, or is gone. */
+const TARGET_DOES_NOT_RUN: ReadonlySet<string> = new Set([
+  "DIGEST_MISMATCH",
+  "TARGET_LOAD_FAILED",
+  "TARGET_QEMU_GONE",
+]);
+
 export interface SourceCarryContext {
   readonly options: SourceRelayOptions;
   readonly kernels: PageKernels;
@@ -49,6 +56,7 @@ export class SourceCarry implements LinkHandler {
   readonly outcome: Promise<RelayOutcome>;
   readonly meter = new Meter("source");
   readonly #context: SourceCarryContext;
+  readonly #givenUp = new AbortController();
   readonly #qemu: BulkReader;
   readonly #stream: SourceStream;
   readonly #return: SourceReturn;
@@ -168,6 +176,7 @@ export class SourceCarry implements LinkHandler {
           reconnectForMs: options.reconnectForMs,
           bandwidthBytesPerSec: options.bandwidthBytesPerSec,
           arena: linkArena,
+          giveUp: this.#givenUp.signal,
         },
         this,
       );
@@ -268,7 +277,8 @@ export class SourceCarry implements LinkHandler {
   }
 
   ended(error: GodwitError | undefined): void {
-    if (error !== undefined) this.#fail(error);
+    // A QEMU that has had its SHUT(0) is done whatever becomes of the link: it closes its connection now.
+    if (error !== undefined && this.#return.shutPassed !== 0) this.#fail(error);
   }
 
   // The end
@@ -286,6 +296,7 @@ export class SourceCarry implements LinkHandler {
   #fail(error: GodwitError): void {
     if (this.#over) return;
     this.#over = true;
+    this.#givenUp.abort();
     this.#link?.abort(error);
     const doubt = this.#doubt(error);
     if (doubt === undefined) this.#qemu.socket.destroy();
@@ -297,11 +308,18 @@ export class SourceCarry implements LinkHandler {
     const { phase } = this.#stream;
     if (phase === RelayPhase.postcopy)
       return new GodwitError("POSTCOPY_INTERRUPTED", { why: cause.message }, { cause });
-    // A target that waits for an agent's `cont` cannot run; any other may have loaded the last bytes and be running.
-    const targetMayRun = phase === RelayPhase.deviceState && !this.#context.options.withholdShut;
-    if (targetMayRun && cause.code === "LINK_LOST")
+    if (this.targetMayRun && !TARGET_DOES_NOT_RUN.has(cause.code))
       return new GodwitError("SWITCHOVER_IN_DOUBT", { why: cause.message }, { cause });
     return undefined;
+  }
+
+  /**
+   * The target has the package, or may have loaded the last bytes and be running; one that waits for an agent's `cont`
+   * does not. Until this is so, ending the migration is always safe.
+   */
+  get targetMayRun(): boolean {
+    const { phase, whole } = this.#stream;
+    return phase === RelayPhase.postcopy || (whole && !this.#context.options.withholdShut);
   }
 
   /** What has been measured so far. */

@@ -12,6 +12,10 @@ export function printable(bytes: Uint8Array): string {
 export function streamError(cause: unknown): GodwitError {
   if (isGodwitError(cause)) return cause;
   if (cause instanceof StreamFault)
-    return new GodwitError("STREAM_INVALID", { rule: cause.rule, atByte: cause.atByte }, { cause });
+    return new GodwitError(
+      "STREAM_INVALID",
+      { rule: cause.rule, atByte: cause.atByte, why: cause.why },
+      { cause },
+    );
   throw cause;
 }

@@ -58,15 +58,24 @@ export async function startTargetRelay(
   }, PROGRESS_MS);
   hooks.event({ event: "listening", address: address });
 
+  const close = async (reason: GodwitError): Promise<void> => {
+    clearInterval(progress);
+    current?.abandon(reason);
+    await server.close();
+  };
   return {
     address: address,
     order(order) {
       if (order.order === "abort") current?.abandon(GodwitError.fromWire(order.error));
     },
-    async close(reason) {
-      clearInterval(progress);
-      current?.abandon(reason);
-      await server.close();
+    close,
+    async retire(reason) {
+      const last = current;
+      if (last?.targetMayRun) {
+        hooks.log(`${reason.message}, but the target may run already: this migration is carried to its end`);
+        await last.outcome;
+      }
+      await close(reason);
     },
   };
 }

@@ -210,9 +210,14 @@ export class TargetCarry implements LinkHandler {
   #doubt(cause: GodwitError): GodwitError | undefined {
     if (this.#stream.phase === RelayPhase.postcopy)
       return new GodwitError("POSTCOPY_INTERRUPTED", { why: cause.message }, { cause });
-    if (this.#summarySent && cause.code === "LINK_LOST")
+    if (this.targetMayRun && (cause.code === "LINK_LOST" || cause.code === "INTERRUPTED"))
       return new GodwitError("SWITCHOVER_IN_DOUBT", { why: cause.message }, { cause });
     return undefined;
+  }
+
+  /** The target QEMU has the package, or all it needs to load the guest: it may run already, or soon. */
+  get targetMayRun(): boolean {
+    return this.#stream.phase === RelayPhase.postcopy || this.#stream.whole;
   }
 
   #settle(error: GodwitError | undefined): void {

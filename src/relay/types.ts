@@ -93,6 +93,11 @@ export interface RunningRelay {
   /** Where: the unix path, or HOST:PORT with the port that the system chose. */
   readonly address: string;
   order(order: RelayOrder): void;
-  /** Stops listening and ends what is being carried with this reason. */
+  /** Stops listening and ends what is being carried with this reason. Resolves when its `ended` has been told. */
   close(reason: GodwitError): Promise<void>;
+  /**
+   * The same, but a migration whose target may run already is carried to its end: ending it would leave the guest on
+   * both hosts or in two halves. `close` cuts that short.
+   */
+  retire(reason: GodwitError): Promise<void>;
 }
