@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { isGodwitError } from "../../errors/mod.ts";
+import type { TargetPhase } from "../../migration/mod.ts";
+
+/** How long the arbiter is asked before its answer counts as missing. */
+const ASK_MS = 10_000;
+const ASK_EVERY_MS = 300;
+
+/** Phases of the target that name an owner for good; everything else may still change. */
+export const DECIDED: ReadonlySet<TargetPhase> = new Set(["postcopy", "running", "discarded", "lost"]);
+
+/**
+ * Asks the target agent until its answer is a decision or the time is over. A refusal to answer is no answer.
+ * @returns the last phase it named; undefined when it never answered
+ */
+export async function askArbiter(
+  question: () => Promise<TargetPhase>,
+  log: Logger,
+): Promise<TargetPhase | undefined> {
+  const until = performance.now() + ASK_MS;
+  let phase: TargetPhase | undefined;
+  for (;;) {
+    try {
+      phase = await question();
+      if (DECIDED.has(phase)) return phase;
+    } catch (error) {
+      if (!isGodwitError(error)) throw error;
+      log.warn({ err: error }, "no answer from the target agent");
+    }
+    if (performance.now() >= until) return phase;
+    await sleep(ASK_EVERY_MS);
+  }
+}
