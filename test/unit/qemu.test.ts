@@ -194,7 +194,7 @@ describe("a spec", () => {
   const bad: [string, object, RegExp][] = [
     ["a name that is a path", { ...good, name: "../x" }, /name:/],
     ["memory without a unit", { ...good, memory: "512" }, /memory: must be a whole number with B, KiB/],
-    ["memory that is not whole MiB", { ...good, memory: "5000KiB" }, /memory: must be whole MiB/],
+    ["memory that QEMU would round", { ...good, memory: "5004KiB" }, /memory: must be a multiple of 8KiB/],
     ["no CPU", { ...good, cpus: 0 }, /cpus:/],
     ["a relative path", { ...good, kernel: "vmlinuz" }, /kernel: must be an absolute path/],
     ["a CPU that smuggles an option", { ...good, cpu: "x -drive y" }, /cpu:/],

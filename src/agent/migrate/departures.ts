@@ -25,7 +25,7 @@ export class Departures {
     const release = context.vms.claim(order.vm, `migration ${id}`);
     try {
       const vm = context.vms.get(order.vm);
-      await precheckSource(vm);
+      await precheckSource(vm, order.strategy);
       const move = new SourceMove({ context, order, id, vm, release });
       this.#moves.set(id, move);
       this.#forgetOld();

@@ -1,9 +1,11 @@
 /** What could refuse a move, asked before anything is started. Each refusal names the difference. */
 import { existsSync } from "node:fs";
 import { GodwitError } from "../../errors/mod.ts";
+import type { Strategy } from "../../migration/mod.ts";
 import {
   DEFAULT_QEMU,
   kvmVerdict,
+  losesWrites,
   memoryBytesOf,
   postcopyObstacle,
   probeQemu,
@@ -17,14 +19,22 @@ import type { PrepareOrder } from "./peerSchemas.ts";
 const OVERHEAD_BYTES = 160 * 2 ** 20;
 const QEMU_VERSION = /^\d+\.\d+\.\d+/;
 
-/** Whether this VM can leave. Errors: VM_NOT_MOVABLE with QEMU's reason, QMP_CLOSED. */
-export async function precheckSource(vm: Vm): Promise<void> {
+/** Whether this VM can leave in this way. Errors: VM_NOT_MOVABLE with QEMU's reason or ours, QMP_CLOSED. */
+export async function precheckSource(vm: Vm, strategy: Strategy): Promise<void> {
   const refuse = (reason: string) => new GodwitError("VM_NOT_MOVABLE", { vm: vm.name, reason });
   if (vm.incoming) throw refuse("it is arriving here itself");
   const { status } = await vm.monitor.execute("query-status");
   if (status !== "running") throw refuse(`its state is ${status}, and only a running guest is moved`);
   const { "blocked-reasons": blocked } = await vm.monitor.execute("query-migrate");
   if (blocked !== undefined && blocked.length > 0) throw refuse(blocked.join("; "));
+  // With the guest stopped first there is one pass, and nothing to lose.
+  const memoryBytes = memoryBytesOf(vm.spec);
+  const { accel } = vm.spec;
+  if (strategy !== "stop-and-copy" && losesWrites({ accel, qemuVersion: vm.qemuVersion, memoryBytes })) {
+    throw refuse(
+      `QEMU ${vm.qemuVersion} under TCG loses writes of a running guest whose RAM is a multiple of 256KiB; stop-and-copy moves it rightly`,
+    );
+  }
 }
 
 /**
