@@ -6,7 +6,6 @@ import { GodwitError } from "../../src/errors/mod.ts";
 export const GODWIT = join(import.meta.dirname, "..", "..", "bin", "godwit");
 
 export interface CommandOptions {
-  readonly env: NodeJS.ProcessEnv;
   /** The agent it speaks to. */
   readonly socket: string;
   readonly signal: AbortSignal;
@@ -24,9 +23,9 @@ export interface CommandResult {
  * @throws the signal's reason when that aborts; COMMAND_FAILED when it cannot start or was killed
  */
 export function godwit(args: readonly string[], options: CommandOptions): Promise<CommandResult> {
-  const { env, socket, signal } = options;
+  const { socket, signal } = options;
   const child = spawn(GODWIT, args, {
-    env: { ...env, GODWIT_SOCKET: socket },
+    env: { ...process.env, GODWIT_SOCKET: socket },
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
     signal,

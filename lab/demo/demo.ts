@@ -4,7 +4,8 @@ import type { VmBody } from "../../src/agent/mod.ts";
 import { reportText } from "../../src/cli/outcome.ts";
 import { time } from "../../src/cli/show.ts";
 import { GodwitError } from "../../src/errors/mod.ts";
-import type { Report, Strategy } from "../../src/migration/mod.ts";
+import { mayUsePostcopy, type Report, STRATEGIES, type Strategy } from "../../src/migration/mod.ts";
+import { postcopyObstacle } from "../../src/qemu/mod.ts";
 import { guestCommandLine } from "../guest/mod.ts";
 import type { LabHosts } from "../host/mod.ts";
 import { artefacts } from "../setup/mod.ts";
@@ -40,13 +41,13 @@ export class Demo {
 
   /** Errors: COMMAND_FAILED, GUEST_CORRUPT, GUEST_SILENT, SETUP_MISSING, those of an agent, the signal's reason. */
   async run(): Promise<void> {
-    const { options } = this.#parts;
     const [alpha, beta] = await this.#startAgents();
     await this.#startGuest(alpha);
     const moves: Move[] = [];
     let [from, to] = [alpha, beta];
-    for (const [index, strategy] of options.strategies.entries()) {
-      say(`\nMove ${index + 1} of ${options.strategies.length}, ${strategy}, ${from.name} to ${to.name}:`);
+    const strategies = await this.#strategies();
+    for (const [index, strategy] of strategies.entries()) {
+      say(`\nMove ${index + 1} of ${strategies.length}, ${strategy}, ${from.name} to ${to.name}:`);
       say(`${MEANING[strategy]}.`);
       moves.push(await this.#move(strategy, from, to));
       [from, to] = [to, from];
@@ -65,13 +66,25 @@ export class Demo {
       : "two agents on loopback (as root they would be two network namespaces)";
     say(`Two hosts, alpha and beta: ${where}. QEMU ${qemu.version}, stock.`);
     const start = async (name: string, place: LabHosts["source"]): Promise<DemoHost> => {
-      const { dir, env } = sandbox;
-      const host = await DemoHost.start({ ...{ name, place, dir, env, qemu, signal }, apart: network.apart });
+      const { dir } = sandbox;
+      const host = await DemoHost.start({ ...{ name, place, dir, qemu, signal }, apart: network.apart });
       this.agents.push(host);
       say(`  ${name}: agent at ${host.peer}`);
       return host;
     };
     return [await start("alpha", network.source), await start("beta", network.target)];
+  }
+
+  /** All of them, but not those that this system lets only root use; the one asked for, whatever becomes of it. */
+  async #strategies(): Promise<readonly Strategy[]> {
+    const { strategy } = this.#parts.options;
+    if (strategy !== null) return [strategy];
+    const obstacle = await postcopyObstacle(artefacts().qemus[0]!);
+    if (obstacle === null) return STRATEGIES;
+    const possible = STRATEGIES.filter((name) => !mayUsePostcopy({ strategy: name, onTimeout: "abort" }));
+    say(`\nNo post-copy here, so only ${possible.join(" and ")}. ${obstacle}`);
+    say("All of them: run it as root, or after `sudo sysctl vm.unprivileged_userfaultfd=1`.");
+    return possible;
   }
 
   async #startGuest(host: DemoHost): Promise<void> {
@@ -127,7 +140,7 @@ export class Demo {
     const text = `\n${movesTable(moves)}\n`;
     if (options.json) say(text);
     else process.stdout.write(`${text}\n`);
-    const what = moves.length === 1 ? "The move is" : `All ${moves.length} moves are`;
+    const what = moves.length === 1 ? "The move is" : `${moves.length} moves are`;
     say(`${what} complete. Each time both ends proved that they hold the same memory, and then the guest`);
     say("found every page of its working set as it had written it. The oracle is clean.");
   }
@@ -137,8 +150,8 @@ export class Demo {
   }
 
   #run(host: DemoHost, args: readonly string[], shown = commandText(args)) {
-    const { sandbox, signal } = this.#parts;
+    const { signal } = this.#parts;
     say(`  ${host.name}$ ${shown}`);
-    return godwit(args, { env: sandbox.env, socket: host.socket, signal });
+    return godwit(args, { socket: host.socket, signal });
   }
 }

@@ -20,7 +20,6 @@ export interface DemoHostOptions {
   /** False: both hosts share loopback, and the system picks the ports. */
   readonly apart: boolean;
   readonly dir: string;
-  readonly env: NodeJS.ProcessEnv;
   readonly qemu: QemuArtefact;
   readonly signal: AbortSignal;
 }
@@ -53,7 +52,6 @@ export class DemoHost {
     args.push(...qemu.args.map((arg) => `--qemu-arg=${arg}`));
     const [program, ...rest] = place.argv([GODWIT, ...args]);
     const child = spawn(program!, rest, {
-      env: options.env,
       stdio: ["ignore", "ignore", "pipe"],
       detached: true, // a Ctrl-C on the terminal is the demo's to obey: agents leave their VMs running
     });

@@ -5,8 +5,8 @@ import { STRATEGIES, type Strategy } from "../../src/migration/mod.ts";
 import { MANNERS, type Manner } from "../guest/mod.ts";
 
 export interface DemoOptions {
-  /** One move each, in this order. */
-  readonly strategies: readonly Strategy[];
+  /** null: a move by each. */
+  readonly strategy: Strategy | null;
   readonly memoryMib: number;
   readonly setMib: number;
   /** Page writes per second of the guest. */
@@ -50,7 +50,7 @@ export function demoOptions(args: readonly string[]): DemoOptions | number {
       );
     }
     return {
-      strategies: flags.strategy === undefined ? STRATEGIES : [flags.strategy],
+      strategy: flags.strategy ?? null,
       memoryMib: flags.mem,
       setMib: flags.ws,
       pagesPerSec: flags.rate,
@@ -101,7 +101,8 @@ function demoCommand(): Command {
       `
 With --json stdout carries one report per move, one JSON line each; the story goes to stderr in any case.
 npm prints two lines of its own on stdout: npm run --silent demo -- --json
-As root the hosts are two network namespaces, otherwise two agents on loopback. Nothing is left behind.
+As root the hosts are two network namespaces, otherwise two agents on loopback, where post-copy is left out, and said
+to be, if the system does not let this user's QEMU have userfaultfd. Nothing is left behind.
 Exit codes: 0 every move completed and the oracle found no difference; 2 usage; else the reason is said.`,
     )
     .exitOverride()

@@ -13,20 +13,18 @@ export interface Stray {
 }
 
 /**
- * Everything the demo leaves on this host is in one temporary folder, and every process it starts, or that those start
- * (agents, relays, QEMUs in sessions of their own), carries the folder's name in its environment. So all of them can be
- * found again, whoever started them and however far they got.
+ * Everything the demo leaves on this host is in one temporary folder, and every process that this one starts from now
+ * on, or that those start (agents, relays, QEMUs in sessions of their own), inherits the folder's name in its
+ * environment. So all of them can be found again, whoever started them and however far they got.
  */
 export class Sandbox {
   readonly dir: string;
-  /** For each process that is started. */
-  readonly env: NodeJS.ProcessEnv;
   readonly #mark: string;
   readonly #lastResort = () => this.#endNow();
 
   constructor() {
     this.dir = mkdtempSync(join(tmpdir(), "godwit-demo-"));
-    this.env = { ...process.env, [MARK]: this.dir };
+    process.env[MARK] = this.dir;
     this.#mark = `${MARK}=${this.dir}\0`;
     process.on("exit", this.#lastResort);
   }

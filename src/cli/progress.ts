@@ -32,7 +32,8 @@ export class ProgressView {
   show(status: MigrationStatusBody): void {
     const line = progressLine(status);
     if (this.#out.isTTY) {
-      this.#out.write(`\r\x1b[2K${line.slice(0, Math.max(20, this.#out.columns - 1))}`);
+      // A terminal that does not know its width says 0.
+      this.#out.write(`\r\x1b[2K${line.slice(0, (this.#out.columns || 80) - 1)}`);
       this.#open = true;
       return;
     }

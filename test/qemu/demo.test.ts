@@ -90,8 +90,9 @@ function noteDescendants(root: number, into: Map<string, string>): void {
     known = family.size;
     for (const { pid, parent } of table) if (family.has(parent)) family.add(pid);
   }
+  // A process on its way out has no command any more: what was seen before counts.
   for (const { pid, identity, command } of table)
-    if (family.has(pid) && pid !== String(root)) into.set(identity, command);
+    if (family.has(pid) && pid !== String(root)) into.set(identity, command || into.get(identity) || "");
 }
 
 function assertNothingLeft(ended: Ended & { readonly pid: number }): void {
