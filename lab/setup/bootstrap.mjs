@@ -24,6 +24,7 @@ if (!dependenciesMatchLockfile()) {
     if (!attempt("npm", ["install", "--no-save", ...quietly])) fail("npm could not install the dependencies");
   }
 }
+if (lacksLibatomic()) installLibatomic();
 if (!nodeWorks()) {
   // npm was told to run no install scripts; this one script unpacks the binary
   console.error("set-up: unpacking Node 26 (npm rebuild node)");
@@ -50,6 +51,22 @@ function dependenciesMatchLockfile() {
 function nodeWorks() {
   const { status, stdout } = spawnSync(NODE, ["--version"], { encoding: "utf8" });
   return status === 0 && Number(stdout.slice(1).split(".")[0]) >= 24;
+}
+
+/** Node's own builds need this library, which a minimal Debian does not have. */
+function lacksLibatomic() {
+  return /libatomic\.so\.1/.test(spawnSync(NODE, ["--version"], { encoding: "utf8" }).stderr ?? "");
+}
+
+function installLibatomic() {
+  const sudo = process.getuid?.() === 0 ? [] : ["sudo"];
+  const apt = (...args) => attempt([...sudo, "apt-get"][0], [...sudo, "apt-get"].slice(1).concat(args));
+  if (spawnSync("apt-get", ["--version"]).error) fail("Node 26 needs libatomic.so.1: remove node_modules, install libatomic1 and try again");
+  console.error(
+    `set-up: installing libatomic1, which Node 26 needs (${[...sudo, "apt-get"].join(" ")} install)`,
+  );
+  const install = () => apt("install", "-y", "-qq", "--no-install-recommends", "libatomic1");
+  if (!install() && !(apt("update", "-qq") && install())) fail("libatomic1 could not be installed; remove node_modules before you try again");
 }
 
 function attempt(command, args) {
