@@ -82,7 +82,7 @@ function demoCommand(): Command {
       whole({ min: 1, max: MEMORY_MIB.max }),
       64,
     )
-    .option("--rate <pages/s>", "page writes per second", whole({ min: 0, max: 10_000_000 }), 500)
+    .option("--rate <pages/s>", "page writes per second", whole({ min: 0, max: 10_000_000 }), 4000)
     .addOption(
       new Option("--mode <manner>", "how it writes; lab/guest/README.md says more")
         .choices([...MANNERS])

@@ -1,6 +1,8 @@
 import type { MigrationStatusBody } from "../agent/mod.ts";
 import { bitRate, bytes, time } from "./show.ts";
 
+const CROSSING: ReadonlySet<string> = new Set(["precopy", "switchover", "handover", "postcopy"]);
+
 /** One line on how a migration is getting on; what is not known (yet) is left out. */
 export function progressLine(status: MigrationStatusBody): string {
   const parts = [`${status.vm} -> ${status.to}`, status.phase];
@@ -8,9 +10,12 @@ export function progressLine(status: MigrationStatusBody): string {
     if (value !== null) parts.push(say(value));
   };
   add(status.pass, (pass) => `pass ${pass}`);
+  // Before and after memory crosses, the last figures would only mislead.
+  if (!CROSSING.has(status.phase)) return parts.join("  ");
   add(status.remainingBytes, (left) => `${bytes(left)} left`);
   add(status.wireBytesPerSec, (rate) => `link ${bitRate(rate)}`);
-  add(status.dirtyBytesPerSec, (rate) => `guest writes ${bytes(rate)}/s`);
+  // QEMU says 0 until it has measured a second of it.
+  add(status.dirtyBytesPerSec || null, (rate) => `guest writes ${bytes(rate)}/s`);
   add(status.expectedDowntimeMs, (ms) => `downtime about ${time(ms)}`);
   add(status.timeLeftMs, (ms) => `${time(ms)} to go`);
   return parts.join("  ");

@@ -57,7 +57,10 @@ export type SourceEffect =
   | "configure"
   | "stopGuest"
   | "migrate"
+  /** Lets QEMU not finish its last pass while the guest is stopped and post-copy is ordered. Ends by itself in time. */
+  | "pauseStream"
   | "startPostcopy"
+  | "resumeStream"
   | "releaseShut"
   | "sendCommit"
   /** Asks the target to discard and waits for its word. */
@@ -228,11 +231,11 @@ function precopy(state: SourceState, event: SourceEvent): Step {
  */
 function toPostcopy(state: SourceState): Step {
   if (state.turning) return [state, []];
-  return [{ ...state, turning: true }, ["stopGuest"]];
+  return [{ ...state, turning: true }, ["pauseStream", "stopGuest"]];
 }
 
 function startPostcopy(state: SourceState): Step {
-  return [{ ...state, phase: "handover" }, ["startPostcopy"]];
+  return [{ ...state, phase: "handover" }, ["startPostcopy", "resumeStream"]];
 }
 
 function loaded(state: SourceState): Step {

@@ -29,8 +29,12 @@ import type { RelayFigures, SourceRelayOptions } from "./types.ts";
 /** How long the target's last words are waited for once the source QEMU is content. */
 const FAREWELL_MS = 5000;
 
+/** How each further channel of multifd begins (QEMU docs, migration/multifd). */
+const MULTIFD_MAGIC = 0x11223344;
+
 /** What only a target can say whose QEMU did not load the guest, or is gone. */
 const TARGET_DOES_NOT_RUN: ReadonlySet<string> = new Set([
+  "FORWARD_MISSING",
   "DIGEST_MISMATCH",
   "TARGET_LOAD_FAILED",
   "TARGET_QEMU_GONE",
@@ -64,6 +68,8 @@ export class SourceCarry implements LinkHandler {
   #link: Link | undefined;
   #identified = false;
   #full = false;
+  #held = false;
+  #heldTimer: NodeJS.Timeout | undefined;
   #qemuClosed = false;
   #summaryHeard = false;
   #over = false;
@@ -114,6 +120,22 @@ export class SourceCarry implements LinkHandler {
     this.#link?.setBandwidth(bytesPerSec);
   }
 
+  /** Never while QEMU sends its last section or device state: its monitor would hang with it. */
+  pauseStream(ms: number): void {
+    if (this.#over || this.#stream.phase !== RelayPhase.memory) return;
+    clearTimeout(this.#heldTimer);
+    this.#heldTimer = setTimeout(() => this.resumeStream(), ms);
+    this.#held = true;
+    this.#qemu.pause();
+  }
+
+  resumeStream(): void {
+    clearTimeout(this.#heldTimer);
+    if (!this.#held) return;
+    this.#held = false;
+    if (!this.#full && !this.#over) this.#qemu.resume();
+  }
+
   /** Ends the migration with this reason; QEMU's connection is closed, even when it was kept open in doubt. */
   abandon(error: GodwitError): void {
     this.#fail(error);
@@ -153,6 +175,10 @@ export class SourceCarry implements LinkHandler {
     if (end - start < 4) return false;
     const first = Buffer.from(memory.subarray(start, Math.min(end, start + 16)));
     this.#identified = true;
+    if (first.readUInt32BE() === MULTIFD_MAGIC) {
+      this.#fail(streamError(new StreamFault("multifd_unsupported", 0)));
+      return true;
+    }
     if (first.toString("latin1", 0, 4) !== "QEVM") {
       this.#fail(new GodwitError("STREAM_NOT_QEMU", { firstBytes: printable(first) }));
       return true;
@@ -269,7 +295,7 @@ export class SourceCarry implements LinkHandler {
 
   drain(): void {
     this.#full = false;
-    this.#qemu.resume();
+    if (!this.#held) this.#qemu.resume();
   }
 
   connection(state: "lost" | "resumed", detail: string): void {
@@ -314,12 +340,13 @@ export class SourceCarry implements LinkHandler {
   }
 
   /**
-   * The target has the package, or may have loaded the last bytes and be running; one that waits for an agent's `cont`
-   * does not. Until this is so, ending the migration is always safe.
+   * The target has the package, or may have loaded the last of the device state (which nobody else can delimit) and be
+   * running; one that waits for an agent's `cont` does not. Until this is so, ending the migration is always safe.
    */
   get targetMayRun(): boolean {
-    const { phase, whole } = this.#stream;
-    return phase === RelayPhase.postcopy || (whole && !this.#context.options.withholdShut);
+    const { phase } = this.#stream;
+    if (phase === RelayPhase.postcopy) return true;
+    return phase === RelayPhase.deviceState && !this.#context.options.withholdShut;
   }
 
   /** What has been measured so far. */

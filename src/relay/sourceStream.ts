@@ -38,8 +38,6 @@ export class SourceStream implements StreamHandler {
   phase: RelayPhase = RelayPhase.setup;
   /** QEMU asked the target to open the return path: it will wait for SHUT. */
   returnPath = false;
-  /** QEMU has written its last section: or its end cannot be seen: the target may have loaded the guest, and may run it. */
-  whole = false;
   readonly #outlet: SourceStreamOutlet;
   readonly #proof: MemoryProof;
   readonly #meter: Meter;
@@ -100,8 +98,9 @@ export class SourceStream implements StreamHandler {
       this.phase = RelayPhase.memory;
       this.#meter.ramBytes = element.totalBytes;
       this.#outlet.ramKnown(element.totalBytes);
-    } else if (element.type === "eof" || element.type === "transparent") {
-      this.whole = true;
+    } else if (element.type === "transparent") {
+      // Where the end of it comes cannot be seen: from here on the target may have loaded the guest.
+      this.phase = RelayPhase.deviceState;
     } else if (element.type === "command" && element.name === "OPEN_RETURN_PATH") {
       this.returnPath = true;
     }

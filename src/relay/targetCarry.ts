@@ -215,9 +215,9 @@ export class TargetCarry implements LinkHandler {
     return undefined;
   }
 
-  /** The target QEMU has the package, or all it needs to load the guest: it may run already, or soon. */
+  /** The target QEMU has the package, or may have all of the device state: it may run already, or soon. */
   get targetMayRun(): boolean {
-    return this.#stream.phase === RelayPhase.postcopy || this.#stream.whole;
+    return this.#stream.phase === RelayPhase.postcopy || this.#stream.phase === RelayPhase.deviceState;
   }
 
   #settle(error: GodwitError | undefined): void {

@@ -36,8 +36,6 @@ interface Ram {
 export class TargetStream implements StreamHandler {
   phase: RelayPhase = RelayPhase.setup;
   returnPath = false;
-  /** The last section has come, or its end cannot be seen: QEMU may have all it needs to load the guest. */
-  whole = false;
   readonly #reader: StreamReader;
   readonly #proof: MemoryProof;
   readonly #meter: Meter;
@@ -189,8 +187,9 @@ export class TargetStream implements StreamHandler {
       this.#meter.ramBytes = element.totalBytes;
       this.phase = RelayPhase.memory;
       this.#ramKnown(element.blocks, element.totalBytes);
-    } else if (element.type === "eof" || element.type === "transparent") {
-      this.whole = true;
+    } else if (element.type === "transparent") {
+      // Where the end of it comes cannot be seen: from here on the target may have loaded the guest.
+      this.phase = RelayPhase.deviceState;
     } else if (element.type === "command" && element.name === "OPEN_RETURN_PATH") {
       this.returnPath = true;
     }

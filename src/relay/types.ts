@@ -5,6 +5,12 @@ import type { Barrier } from "../stream/mod.ts";
 export type RelayOrder =
   /** The target's SHUT(0), withheld so far, may reach the source QEMU: its guest can never resume by itself again. */
   | { readonly order: "releaseShut" }
+  /**
+   * Takes no more bytes from the source QEMU until `resumeStream`, or for `ms` at most: so that it cannot finish its last
+   * pass while something else is decided. Without effect once the guest's device state is on its way.
+   */
+  | { readonly order: "pauseStream"; readonly ms: number }
+  | { readonly order: "resumeStream" }
   /** 0 lifts the cap. */
   | { readonly order: "setBandwidth"; readonly bytesPerSec: number }
   | { readonly order: "abort"; readonly error: WireError };

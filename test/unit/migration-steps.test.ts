@@ -68,12 +68,18 @@ test("post-copy starts at once, hybrid after the first pass, and both only when 
   const active: SourceEvent = { type: "qemuStatus", status: "active" };
   const postcopy: Plan = { ...PRECOPY, strategy: "postcopy" };
   const hybrid: Plan = { ...PRECOPY, strategy: "hybrid" };
-  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active).effects, ["stopGuest"]);
-  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active, { type: "guestHeld" }).effects, ["startPostcopy"]);
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active).effects, ["pauseStream", "stopGuest"]);
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active, { type: "guestHeld" }).effects, [
+    "startPostcopy",
+    "resumeStream",
+  ]);
   assert.deepEqual(source(hybrid, ...TO_PRECOPY, active).effects, []);
   assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 1 }).effects, []);
-  assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 2 }).effects, ["stopGuest"]);
-  assert.deepEqual(source(hybrid, ...TO_PRECOPY, { type: "postcopy" }).effects, ["stopGuest"]);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 2 }).effects, [
+    "pauseStream",
+    "stopGuest",
+  ]);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, { type: "postcopy" }).effects, ["pauseStream", "stopGuest"]);
 });
 
 test("post-copy cannot be ordered where its capability was not set", () => {
@@ -87,7 +93,10 @@ test("the time limit does what was ordered, and not once the switchover is under
   assert.equal(source(PRECOPY, ...late).state.phase, "aborting");
   assert.equal(source(PRECOPY, ...late).state.error?.code, "MIGRATION_TIMEOUT");
   assert.deepEqual(source({ ...PRECOPY, onTimeout: "stop" }, ...late).effects, ["stopGuest"]);
-  assert.deepEqual(source({ ...PRECOPY, onTimeout: "postcopy" }, ...late).effects, ["stopGuest"]);
+  assert.deepEqual(source({ ...PRECOPY, onTimeout: "postcopy" }, ...late).effects, [
+    "pauseStream",
+    "stopGuest",
+  ]);
   const stopped: SourceEvent[] = [...TO_PRECOPY, { type: "guestStopped" }, { type: "timeout" }];
   assert.equal(source(PRECOPY, ...stopped).state.phase, "switchover");
   // A guest that stands still from the start is not left so for longer than was allowed.

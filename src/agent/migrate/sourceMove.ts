@@ -38,6 +38,8 @@ import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 
 /** How often a target agent that did not answer is asked again. */
+/** QEMU answers `stop` and `migrate-start-postcopy` within milliseconds; should it not, its stream must flow again. */
+const PAUSE_MS_MAX = 300;
 const ASK_LATER_MS = 2_000;
 const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
@@ -214,6 +216,10 @@ export class SourceMove {
         return this.#qemu.hold();
       case "migrate":
         return void (await monitor.execute("migrate", { uri: `unix:${this.#socket()}` }));
+      case "pauseStream":
+        return this.#relay?.order({ order: "pauseStream", ms: PAUSE_MS_MAX });
+      case "resumeStream":
+        return this.#relay?.order({ order: "resumeStream" });
       case "startPostcopy":
         return void (await monitor.execute("migrate-start-postcopy"));
       case "releaseShut":
