@@ -22,9 +22,10 @@ import { checkNeeds } from "./needs.ts";
 
 const MEMORY_MIB = 128;
 const BOOT_MS = 120_000;
-/** Slow enough to be cancelled, MiB/s; and slow enough that a pass of pre-copy leaves work for post-copy. */
+/** Slow enough to be cancelled in the middle. */
 const CANCELLED_MIB_PER_SEC = 4;
-const POSTCOPY_MIB_PER_SEC = 40;
+/** Slow enough that what one pass leaves, most of the working set, does not fit into QEMU's downtime limit of 300 ms. */
+const POSTCOPY_MIB_PER_SEC = 12;
 
 async function main(folder: string, signal: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
@@ -103,6 +104,8 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     interrupted.abort(new Error(name));
   });
 const folder = mkdtempSync(join(tmpdir(), "godwit-libvirt-"));
+// At every end, also one that nobody foresaw; the hosts end by themselves when their standard input closes.
+process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 chmodSync(folder, 0o711);
 try {
   await checkNeeds({ install: values.install });
@@ -116,6 +119,4 @@ try {
   } else {
     throw error;
   }
-} finally {
-  rmSync(folder, { recursive: true, force: true });
 }
