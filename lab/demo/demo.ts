@@ -19,8 +19,6 @@ import { guestVerifies } from "./verdict.ts";
 const VM = "guest";
 /** A guest that writes faster than the link carries would be copied for ever. */
 const MOVE_TIMEOUT = "10m";
-/** Short, or QEMU takes the little that is left after the first pass along in the stop, and no post-copy is seen. */
-const HYBRID_DOWNTIME = "10ms";
 const PAGES_PER_MIB = 256;
 
 export interface DemoParts {
@@ -117,7 +115,6 @@ export class Demo {
   async #move(strategy: Strategy, from: DemoHost, to: DemoHost): Promise<Move> {
     const { options, signal } = this.#parts;
     const typed = ["migrate", VM, "--to", to.peer, "--strategy", strategy];
-    if (strategy === "hybrid") typed.push("--downtime-limit", HYBRID_DOWNTIME);
     if (options.bandwidth !== null) typed.push("--bandwidth", options.bandwidth);
     const args = [...typed, "--timeout", MOVE_TIMEOUT, "--json"];
     const { exitCode, stdout } = await this.#run(from, args, commandText(typed));

@@ -29,7 +29,13 @@ export {
   sourceStart,
   sourceStep,
 } from "./source.ts";
-export { mayUsePostcopy, type Plan, TIMEOUT_ACTIONS, type TimeoutAction } from "./strategy.ts";
+export {
+  endsInPostcopy,
+  mayUsePostcopy,
+  type Plan,
+  TIMEOUT_ACTIONS,
+  type TimeoutAction,
+} from "./strategy.ts";
 export {
   type TargetEffect,
   type TargetEvent,

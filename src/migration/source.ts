@@ -57,10 +57,10 @@ export type SourceEffect =
   | "configure"
   | "stopGuest"
   | "migrate"
-  /** Lets QEMU not finish its last pass while the guest is stopped and post-copy is ordered. Ends by itself in time. */
-  | "pauseStream"
+  /** Keeps QEMU from finishing its last pass until it has turned to post-copy. Ends by itself in time. */
+  | "slowStream"
   | "startPostcopy"
-  | "resumeStream"
+  | "hurryStream"
   | "releaseShut"
   | "sendCommit"
   /** Asks the target to discard and waits for its word. */
@@ -231,11 +231,11 @@ function precopy(state: SourceState, event: SourceEvent): Step {
  */
 function toPostcopy(state: SourceState): Step {
   if (state.turning) return [state, []];
-  return [{ ...state, turning: true }, ["pauseStream", "stopGuest"]];
+  return [{ ...state, turning: true }, ["slowStream", "stopGuest"]];
 }
 
 function startPostcopy(state: SourceState): Step {
-  return [{ ...state, phase: "handover" }, ["startPostcopy", "resumeStream"]];
+  return [{ ...state, phase: "handover" }, ["startPostcopy"]];
 }
 
 function loaded(state: SourceState): Step {
@@ -253,6 +253,9 @@ function undo(state: SourceState, event: SourceEvent): Step | undefined {
 
 function handover(state: SourceState, event: SourceEvent): Step {
   if (event.type === "packageLoaded") return [{ ...state, phase: "postcopy" }, []];
+  // 10.0 says "device" before it sends the package, 7.2 at once "postcopy-active".
+  if (event.type === "qemuStatus" && ["device", "postcopy-active"].includes(event.status))
+    return [state, ["hurryStream"]];
   if (event.type === "targetLoaded") return loaded(state);
   if (event.type === "sourceGone") return lost(state, event.error);
   const error = failure(event);

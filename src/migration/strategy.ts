@@ -29,6 +29,11 @@ export function stopsFirst(plan: Plan): boolean {
   return MANNERS[plan.strategy].stopFirst;
 }
 
+/** Whether the strategy itself leads to post-copy, so that pre-copy should not end by itself before. */
+export function endsInPostcopy(plan: Plan): boolean {
+  return MANNERS[plan.strategy].postcopyAtPass !== null;
+}
+
 /** Whether the capability postcopy-ram is set on both sides; without it post-copy cannot be ordered later on. */
 export function mayUsePostcopy(plan: Plan): boolean {
   return MANNERS[plan.strategy].postcopyAtPass !== null || plan.onTimeout === "postcopy";

@@ -101,8 +101,8 @@ export async function startSourceRelay(
     address: options.listen,
     order(order) {
       if (order.order === "releaseShut") current?.releaseShut();
-      else if (order.order === "pauseStream") current?.pauseStream(order.ms);
-      else if (order.order === "resumeStream") current?.resumeStream();
+      else if (order.order === "slowStream") current?.slowStream(order.ms);
+      else if (order.order === "hurryStream") current?.hurryStream();
       else if (order.order === "setBandwidth") current?.setBandwidth(order.bytesPerSec);
       else current?.abandon(GodwitError.fromWire(order.error));
     },

@@ -28,6 +28,8 @@ import type { RelayFigures, SourceRelayOptions } from "./types.ts";
 
 /** How long the target's last words are waited for once the source QEMU is content. */
 const FAREWELL_MS = 5000;
+/** While the stream is slowed: a slice of 128 KiB in so many ms, 32 MB/s. */
+const SLOW_SLICE_MS = 4;
 
 /** How each further channel of multifd begins (QEMU docs, migration/multifd). */
 const MULTIFD_MAGIC = 0x11223344;
@@ -68,8 +70,9 @@ export class SourceCarry implements LinkHandler {
   #link: Link | undefined;
   #identified = false;
   #full = false;
-  #held = false;
-  #heldTimer: NodeJS.Timeout | undefined;
+  /** Slices that may be read now. */
+  #slices = Number.POSITIVE_INFINITY;
+  #slow: NodeJS.Timeout | undefined;
   #qemuClosed = false;
   #summaryHeard = false;
   #over = false;
@@ -120,19 +123,25 @@ export class SourceCarry implements LinkHandler {
     this.#link?.setBandwidth(bytesPerSec);
   }
 
-  /** Never while QEMU sends its last section or device state: its monitor would hang with it. */
-  pauseStream(ms: number): void {
-    if (this.#over || this.#stream.phase !== RelayPhase.memory) return;
-    clearTimeout(this.#heldTimer);
-    this.#heldTimer = setTimeout(() => this.resumeStream(), ms);
-    this.#held = true;
-    this.#qemu.pause();
+  /**
+   * Reads a slice each few ms and no more, for `ms` at most. It must not stop altogether: QEMU looks at its orders between
+   * two PART sections only, and its monitor hangs with its last section or device state.
+   */
+  slowStream(ms: number): void {
+    if (this.#over || this.#slow !== undefined || this.#stream.phase !== RelayPhase.memory) return;
+    const endsAtMs = performance.now() + ms;
+    this.#slices = 0;
+    this.#slow = setInterval(() => {
+      if (this.#over || performance.now() >= endsAtMs) return this.hurryStream();
+      this.#slices = 1;
+      if (!this.#full) this.#qemu.resume();
+    }, SLOW_SLICE_MS);
   }
 
-  resumeStream(): void {
-    clearTimeout(this.#heldTimer);
-    if (!this.#held) return;
-    this.#held = false;
+  hurryStream(): void {
+    clearInterval(this.#slow);
+    this.#slow = undefined;
+    this.#slices = Number.POSITIVE_INFINITY;
     if (!this.#full && !this.#over) this.#qemu.resume();
   }
 
@@ -153,12 +162,13 @@ export class SourceCarry implements LinkHandler {
     }
     let at = start;
     try {
-      while (at < end && !this.#full && !this.#over) {
+      while (at < end && !this.#full && !this.#over && this.#slices > 0) {
         const sliceEnd = Math.min(end, at + SLICE_BYTES);
         const next = this.#stream.reader.push(memory, at, sliceEnd);
         if (next === at) break; // an element that is not whole yet; always shorter than a slice
         this.meter.streamBytes += next - at;
         at = next;
+        this.#slices--;
       }
     } catch (cause) {
       this.#fail(streamError(cause));
@@ -166,7 +176,7 @@ export class SourceCarry implements LinkHandler {
     } finally {
       this.#stream.settle();
     }
-    if (this.#full) this.#qemu.pause();
+    if (this.#full || this.#slices <= 0) this.#qemu.pause();
     return at;
   }
 
@@ -295,7 +305,7 @@ export class SourceCarry implements LinkHandler {
 
   drain(): void {
     this.#full = false;
-    if (!this.#held) this.#qemu.resume();
+    if (this.#slices > 0) this.#qemu.resume();
   }
 
   connection(state: "lost" | "resumed", detail: string): void {

@@ -6,11 +6,11 @@ export type RelayOrder =
   /** The target's SHUT(0), withheld so far, may reach the source QEMU: its guest can never resume by itself again. */
   | { readonly order: "releaseShut" }
   /**
-   * Takes no more bytes from the source QEMU until `resumeStream`, or for `ms` at most: so that it cannot finish its last
-   * pass while something else is decided. Without effect once the guest's device state is on its way.
+   * Takes few bytes from the source QEMU until `hurryStream`, or for `ms` at most: so that it cannot finish its last pass
+   * while something else is decided. Without effect once the guest's device state is on its way.
    */
-  | { readonly order: "pauseStream"; readonly ms: number }
-  | { readonly order: "resumeStream" }
+  | { readonly order: "slowStream"; readonly ms: number }
+  | { readonly order: "hurryStream" }
   /** 0 lifts the cap. */
   | { readonly order: "setBandwidth"; readonly bytesPerSec: number }
   | { readonly order: "abort"; readonly error: WireError };

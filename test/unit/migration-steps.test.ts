@@ -68,18 +68,18 @@ test("post-copy starts at once, hybrid after the first pass, and both only when 
   const active: SourceEvent = { type: "qemuStatus", status: "active" };
   const postcopy: Plan = { ...PRECOPY, strategy: "postcopy" };
   const hybrid: Plan = { ...PRECOPY, strategy: "hybrid" };
-  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active).effects, ["pauseStream", "stopGuest"]);
-  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active, { type: "guestHeld" }).effects, [
-    "startPostcopy",
-    "resumeStream",
-  ]);
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active).effects, ["slowStream", "stopGuest"]);
+  const held: SourceEvent = { type: "guestHeld" };
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active, held).effects, ["startPostcopy"]);
+  const turned: SourceEvent = { type: "qemuStatus", status: "postcopy-active" };
+  assert.deepEqual(source(postcopy, ...TO_PRECOPY, active, held, turned).effects, ["hurryStream"]);
   assert.deepEqual(source(hybrid, ...TO_PRECOPY, active).effects, []);
   assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 1 }).effects, []);
   assert.deepEqual(source(hybrid, ...TO_PRECOPY, active, { type: "pass", pass: 2 }).effects, [
-    "pauseStream",
+    "slowStream",
     "stopGuest",
   ]);
-  assert.deepEqual(source(hybrid, ...TO_PRECOPY, { type: "postcopy" }).effects, ["pauseStream", "stopGuest"]);
+  assert.deepEqual(source(hybrid, ...TO_PRECOPY, { type: "postcopy" }).effects, ["slowStream", "stopGuest"]);
 });
 
 test("post-copy cannot be ordered where its capability was not set", () => {
@@ -94,7 +94,7 @@ test("the time limit does what was ordered, and not once the switchover is under
   assert.equal(source(PRECOPY, ...late).state.error?.code, "MIGRATION_TIMEOUT");
   assert.deepEqual(source({ ...PRECOPY, onTimeout: "stop" }, ...late).effects, ["stopGuest"]);
   assert.deepEqual(source({ ...PRECOPY, onTimeout: "postcopy" }, ...late).effects, [
-    "pauseStream",
+    "slowStream",
     "stopGuest",
   ]);
   const stopped: SourceEvent[] = [...TO_PRECOPY, { type: "guestStopped" }, { type: "timeout" }];

@@ -6,6 +6,7 @@ import { GodwitError, type WireError } from "../../errors/mod.ts";
 import {
   canCancel,
   canPostcopy,
+  endsInPostcopy,
   mayUsePostcopy,
   type Report,
   reportedError,
@@ -38,8 +39,8 @@ import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 
 /** How often a target agent that did not answer is asked again. */
-/** QEMU answers `stop` and `migrate-start-postcopy` within milliseconds; should it not, its stream must flow again. */
-const PAUSE_MS_MAX = 300;
+/** QEMU turns to post-copy within a PART section, 50 ms; should it not, its stream must flow again. */
+const SLOW_MS_MAX = 300;
 const ASK_LATER_MS = 2_000;
 const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
@@ -210,16 +211,17 @@ export class SourceMove {
       case "configure":
         return configureSource(monitor, {
           postcopy: mayUsePostcopy(this.#state.plan),
-          downtimeLimitMs: this.order.downtimeLimitMs,
+          // Not 0: with that QEMU completes at the end of the first pass, whatever is left.
+          downtimeLimitMs: endsInPostcopy(this.#state.plan) ? 1 : this.order.downtimeLimitMs,
         });
       case "stopGuest":
         return this.#qemu.hold();
       case "migrate":
         return void (await monitor.execute("migrate", { uri: `unix:${this.#socket()}` }));
-      case "pauseStream":
-        return this.#relay?.order({ order: "pauseStream", ms: PAUSE_MS_MAX });
-      case "resumeStream":
-        return this.#relay?.order({ order: "resumeStream" });
+      case "slowStream":
+        return this.#relay?.order({ order: "slowStream", ms: SLOW_MS_MAX });
+      case "hurryStream":
+        return this.#relay?.order({ order: "hurryStream" });
       case "startPostcopy":
         return void (await monitor.execute("migrate-start-postcopy"));
       case "releaseShut":
