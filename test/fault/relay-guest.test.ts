@@ -1,0 +1,498 @@
+/**
+ * Goal: whatever dies, differs or interferes while a guest is on its way through bare relays, the failure is named at
+ * both ends with the right exit code, and the guest is not lost: it goes on at the source with its memory whole.
+ * Method: one real guest that must survive a row of failing moves: real QEMUs, `godwit relay` as real processes, faults
+ * by signals, by other machines, by strangers and by someone in the middle of the link. After each the source QEMU must
+ * run and the guest's own oracle must verify its whole working set again.
+ */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { artefacts, GuestOracle, type QemuArtefact } from "../../lab/mod.ts";
+import {
+  ended,
+  move,
+  type RigVm,
+  startGuest,
+  startTarget,
+  status,
+  until,
+  verified,
+} from "../../lab/rig/mod.ts";
+import type { ErrorCode } from "../../src/errors/mod.ts";
+import type { ResolvedSpec } from "../../src/qemu/mod.ts";
+import { startLinkProxy } from "../tools/linkProxy.ts";
+import { RelayCli, reports, say, tcp, temporaryFolder } from "../tools/relayCli.ts";
+
+const LIMIT = { timeout: 120_000 };
+/** Slow enough that a move of this guest is in its first pass for some seconds. */
+const SLOW = 6e6;
+const GUEST = { memoryMib: 128, workload: { setMib: 16, pagesPerSec: 200 } };
+const HTTP = "GET / HTTP/1.1\r\nHost: relay\r\n\r\n";
+const { qemus } = artefacts();
+const [older] = qemus;
+assert.ok(older);
+
+/** The way between two QEMUs. */
+interface Path {
+  readonly source: RelayCli;
+  readonly target: RelayCli;
+  /** The source relay's socket. */
+  readonly path: string;
+  readonly report: string;
+}
+
+interface PathOptions {
+  readonly folder: string;
+  readonly forward: string;
+  readonly sourceFlags?: readonly string[];
+  readonly targetFlags?: readonly string[];
+  /** Who stands between the relays, given the target relay's address. */
+  readonly via?: (to: string) => Promise<string>;
+}
+
+/** Both relays, ready; they end with the stack. */
+async function lay(stack: AsyncDisposableStack, options: PathOptions): Promise<Path> {
+  const path = join(options.folder, "q.sock");
+  const report = join(options.folder, "report.json");
+  const forward = ["--listen", "127.0.0.1:0", "--forward", `unix:${options.forward}`];
+  const target = stack.use(new RelayCli("target", ...forward, ...(options.targetFlags ?? [])));
+  const to = await target.listening();
+  const via = options.via ? await options.via(to) : to;
+  const flags = options.sourceFlags ?? ["--report", report];
+  const source = stack.use(new RelayCli("source", "--listen", `unix:${path}`, "--to", via, ...flags));
+  await source.listening();
+  return { source, target, path, report };
+}
+
+async function capabilities(vm: RigVm, names: readonly string[], state: boolean): Promise<void> {
+  await vm.vm.monitor.execute("migrate-set-capabilities", {
+    capabilities: [...names, "return-path"].map((capability) => ({
+      capability,
+      state: state || capability === "return-path",
+    })),
+  });
+}
+
+/** A move that has reached the point where the target runs and the source has not been told. */
+async function held(
+  stack: AsyncDisposableStack,
+  folder: string,
+  source: RigVm,
+  target: RigVm,
+  flags: readonly string[],
+) {
+  let proxy = await startLinkProxy(tcp("127.0.0.1:1"), {});
+  await proxy.close();
+  const path = await lay(stack, {
+    ...{ folder, forward: target.incoming, sourceFlags: flags, targetFlags: flags },
+    via: async (to) => {
+      proxy = await startLinkProxy(tcp(to), { holdFromDigest: 3 }); // 3: before the end of memory (docs/wire.md)
+      stack.defer(() => proxy.close());
+      return proxy.address;
+    },
+  });
+  const moving = move(source, target, { to: `unix:${path.path}`, at: `unix:${target.incoming}` });
+  moving.catch(() => undefined); // in doubt it fails when the test decides so
+  await until(() => running(target), 60_000, "the target to run");
+  assert.ok(proxy.holding());
+  assert.ok(!(await running(source)));
+  return { path, proxy, moving };
+}
+
+async function running(vm: RigVm): Promise<boolean> {
+  return (await vm.vm.monitor.execute("query-status")).running;
+}
+
+/** A QEMU like `source`'s, but with another machine, that waits for it. */
+function startOther(source: RigVm, change: Partial<ResolvedSpec>, qemu: QemuArtefact): Promise<RigVm> {
+  const spec = { ...source.vm.spec, ...change };
+  return startTarget({ ...source, vm: { ...source.vm, spec } }, qemu, new GuestOracle());
+}
+
+for (const qemu of qemus) {
+  describe(`${qemu.version}: the guest goes on at the source`, () => {
+    const oracle = new GuestOracle();
+    let source: RigVm;
+    before(async () => {
+      source = await startGuest({ qemu, ...GUEST }, oracle);
+    }, LIMIT);
+    after(() => source?.stop());
+
+    /** The guest was not lost: it runs at the source, and all its memory is what it wrote. */
+    async function unharmed(): Promise<void> {
+      const info = await ended(source, 30_000);
+      assert.equal(info.status, "failed");
+      await until(() => running(source), 10_000, "the source to run", oracle);
+      await verified(oracle);
+      assert.deepEqual(oracle.faults, []);
+    }
+
+    /** A slow move; `fault` comes when pages are crossing. The move itself must fail. */
+    async function failing(
+      to: { vm: RigVm; path: Path; bytesPerSec?: number },
+      fault: () => Promise<void> | void,
+    ): Promise<void> {
+      const { vm, path } = to;
+      const moving = move(source, vm, {
+        to: `unix:${path.path}`,
+        at: `unix:${vm.incoming}`,
+        bytesPerSec: to.bytesPerSec ?? SLOW,
+        during: async () => {
+          await fault();
+        },
+      });
+      await assert.rejects(moving, /the migration ended as failed/);
+    }
+
+    /** Pages are crossing. */
+    async function underWay(): Promise<void> {
+      await until(async () => (await status(source)) === "active", 20_000, "the first pass", oracle);
+      const sent = async () => (await source.vm.monitor.execute("query-migrate")).ram?.normal ?? 0;
+      await until(async () => (await sent()) > 500, 20_000, "pages to cross", oracle);
+      assert.equal(await status(source), "active", "and more to come");
+    }
+
+    /** One failing move to a target of its own, and how each relay must end. */
+    async function attempt(
+      given: {
+        change?: Partial<ResolvedSpec>;
+        sourceFlags?: string[];
+        targetFlags?: string[];
+        bytesPerSec?: number;
+        via?: (to: string) => Promise<string>;
+      },
+      fault: (path: Path, vm: RigVm) => Promise<void> | void,
+      outcome: (path: Path, vm: RigVm) => Promise<unknown>,
+    ): Promise<void> {
+      using folder = temporaryFolder();
+      await using stack = new AsyncDisposableStack();
+      const vm = given.change
+        ? await startOther(source, given.change, qemu)
+        : await startTarget(source, qemu, new GuestOracle());
+      stack.defer(() => vm.stop());
+      const path = await lay(stack, { folder: folder.path, forward: vm.incoming, ...given });
+      await failing({ vm, path, ...given }, () => fault(path, vm));
+      await outcome(path, vm);
+      await unharmed();
+    }
+
+    function both(path: Path, code: ErrorCode, says: RegExp): Promise<unknown> {
+      return Promise.all([path.source.fails(code, says), path.target.fails(code, says)]);
+    }
+
+    test("memory of the target differs", LIMIT, () =>
+      attempt({ change: { memory: "160MiB" } }, nothing, (path) =>
+        both(path, "TARGET_QEMU_GONE", /target QEMU closed its connection during memory/),
+      ),
+    );
+
+    test("the target is another machine", LIMIT, () =>
+      attempt({ change: { machine: "pc" } }, nothing, (path) =>
+        both(path, "TARGET_QEMU_GONE", /target QEMU closed its connection during (setup|memory)/),
+      ),
+    );
+
+    test("the target QEMU is killed", LIMIT, () =>
+      attempt(
+        {},
+        async (_path, { vm }) => {
+          await underWay();
+          process.kill(vm.process!.pid, "SIGKILL");
+        },
+        async (path) => {
+          await both(path, "TARGET_QEMU_GONE", /target QEMU closed its connection during memory/);
+          const [report] = reports(readFileSync(path.report, "utf8"));
+          assert.equal(report?.error?.code, "TARGET_QEMU_GONE");
+          assert.equal(report?.status, "aborted");
+        },
+      ),
+    );
+
+    test("the target relay is killed: the source waits as long as it was told, then gives up", LIMIT, () =>
+      attempt(
+        { sourceFlags: ["--reconnect-for", "1s"] },
+        async (path) => {
+          await underWay();
+          path.target.signal("SIGKILL");
+        },
+        async (path) => {
+          await path.source.fails(
+            "LINK_LOST",
+            /link to 127\.0\.0\.1:\d+ was lost and did not come back within 1000 ms/,
+          );
+          await path.target.exit;
+        },
+      ),
+    );
+
+    test("the source relay is killed: the guest goes on at once, the target gives up", LIMIT, () =>
+      attempt(
+        { targetFlags: ["--reconnect-for", "1s"] },
+        async (path) => {
+          await underWay();
+          path.source.signal("SIGKILL");
+        },
+        async (path, vm) => {
+          await path.target.fails("LINK_LOST", /was lost and did not come back within 1000 ms/);
+          await vm.vm.monitor.closed; // a stream that was cut is never taken for a whole one
+          await path.source.exit;
+        },
+      ),
+    );
+
+    for (const side of ["source", "target"] as const) {
+      test(`the ${side} relay is told to end`, LIMIT, () =>
+        attempt(
+          {},
+          async (path) => {
+            await underWay();
+            path[side].signal(side === "source" ? "SIGINT" : "SIGTERM");
+          },
+          async (path) => {
+            await both(path, "INTERRUPTED", /Ended by SIG(INT|TERM)/);
+            assert.ok(!existsSync(path.path));
+          },
+        ),
+      );
+    }
+
+    test("someone in the middle changes pages: the proof fails, the target never starts", LIMIT, async () => {
+      await using stack = new AsyncDisposableStack();
+      let damaged = () => 0;
+      await attempt(
+        {
+          bytesPerSec: 0,
+          via: async (to) => {
+            const proxy = await startLinkProxy(tcp(to), { damage: 40 });
+            stack.defer(() => proxy.close());
+            damaged = proxy.damaged;
+            return proxy.address;
+          },
+        },
+        nothing,
+        async (path, vm) => {
+          assert.equal(damaged(), 40);
+          await both(
+            path,
+            "DIGEST_MISMATCH",
+            /Memory differs after \d+ pages: digest \w+ at the source, \w+ at the target/,
+          );
+          const [report] = reports(readFileSync(path.report, "utf8"));
+          assert.equal(report?.equal, false);
+          assert.equal(report?.status, "aborted");
+          await vm.vm.monitor.closed;
+        },
+      );
+    });
+
+    for (const capability of ["multifd"] as const) {
+      test(`${capability} opens more than one connection: named, and refused`, LIMIT, async () => {
+        using folder = temporaryFolder();
+        await using stack = new AsyncDisposableStack();
+        const target = await startTarget(source, qemu, new GuestOracle());
+        stack.defer(() => target.stop());
+        const path = await lay(stack, { folder: folder.path, forward: target.incoming });
+        const on = capability === "multifd" ? [capability] : ["postcopy-ram", capability];
+        await capabilities(source, on, true);
+        await capabilities(target, on, true);
+        await target.vm.monitor.execute("migrate-incoming", { uri: `unix:${target.incoming}` });
+        await source.vm.monitor.execute("migrate", { uri: `unix:${path.path}` });
+        await path.source.said(new RegExp(capability));
+        await ended(source, 30_000);
+        // QEMU 7.2 takes its channels down in the background, and looks at the capability while it does.
+        await sleep(1000);
+        await capabilities(source, on, false);
+        await unharmed();
+      });
+    }
+
+    test(
+      "the link is lost when the target may run: held, and said so, until someone decides",
+      LIMIT,
+      async () => {
+        using folder = temporaryFolder();
+        await using stack = new AsyncDisposableStack();
+        const target = await startTarget(source, qemu, new GuestOracle());
+        stack.defer(() => target.stop());
+        const { path, proxy } = await held(stack, folder.path, source, target, ["--reconnect-for", "1s"]);
+        await proxy.close();
+        await path.source.said(/It is not known whether the target runs the guest.*\n.*\n.*kept open/);
+        await path.target.ends(5);
+        assert.ok(await running(target), "it had all it needed");
+        assert.ok(!(await running(source)), "so the source must not");
+        // The way out as it is told: here the target is given up.
+        await target.stop();
+        path.source.signal("SIGINT");
+        await path.source.ends(5);
+        await unharmed();
+      },
+    );
+  });
+}
+
+function nothing(): void {}
+
+describe(`${older.version}: the guest arrives in spite of it`, () => {
+  test(
+    "strangers, before and during a move; the bandwidth's cap; a disk full for the report",
+    LIMIT,
+    async () => {
+      using folder = temporaryFolder();
+      await using stack = new AsyncDisposableStack();
+      const oracle = new GuestOracle();
+      const source = await startGuest({ qemu: older, ...GUEST }, oracle);
+      stack.defer(() => source.stop());
+      const target = await startTarget(source, older, oracle);
+      stack.defer(() => target.stop());
+      let to = "";
+      const path = await lay(stack, {
+        ...{ folder: folder.path, forward: target.incoming },
+        sourceFlags: ["--bandwidth", "120Mbit", "--report", "/dev/full"],
+        via: async (address) => {
+          to = address;
+          return address;
+        },
+      });
+      const silent = [net.connect(path.path), net.connect(tcp(to))];
+      for (const socket of silent) stack.defer(() => void socket.on("error", nothing).destroy());
+
+      const moved = await move(source, target, {
+        to: `unix:${path.path}`,
+        at: `unix:${target.incoming}`,
+        during: async () => {
+          await until(async () => (await status(source)) === "active", 20_000, "the first pass", oracle);
+          for (const where of [{ path: path.path }, tcp(to)]) {
+            assert.deepEqual(await say(where, HTTP), Buffer.alloc(0));
+            assert.deepEqual(
+              await say(where, Buffer.concat([Buffer.from([0xff]), randomBytes(50_000)])),
+              Buffer.alloc(0),
+            );
+          }
+          // Another VM's migration, as far as its first bytes tell.
+          assert.deepEqual(
+            await say({ path: path.path }, Buffer.from("5145564d00000003", "hex")),
+            Buffer.alloc(0),
+          );
+          assert.equal(await status(source), "active", "all that was in the middle of the move");
+        },
+      });
+      assert.equal(moved.info.status, "completed");
+      await Promise.all([path.source.ends(0), path.target.ends(0)]);
+      await verified(oracle);
+      assert.deepEqual(oracle.faults, []);
+
+      assert.match(path.source.stderr, /refused a second connection: one migration at a time/);
+      assert.match(path.target.stderr, /turned away 127\.0\.0\.1:\d+: magic/);
+      assert.match(path.source.stderr, /report could not be written to \/dev\/full: ENOSPC/);
+      const [report] = reports(path.source.stdout);
+      assert.equal(report?.status, "completed");
+      assert.equal(report?.equal, true);
+      // 120 Mbit are 15e6 bytes per second; a busy machine can only make it slower.
+      const { wireBytes, totalTimeMs } = report!;
+      assert.ok(
+        wireBytes.forward / (totalTimeMs / 1000) < 1.2 * 15e6,
+        `${wireBytes.forward} bytes in ${totalTimeMs} ms`,
+      );
+    },
+  );
+
+  test("there, back and there again through two pairs of relays with --keep", LIMIT, async () => {
+    using folder = temporaryFolder();
+    await using stack = new AsyncDisposableStack();
+    const oracle = new GuestOracle();
+    let source = await startGuest({ qemu: older, ...GUEST }, oracle);
+    stack.defer(() => source.stop());
+    const pairs = ["a", "b"].map((name) => {
+      const at = join(folder.path, name);
+      mkdirSync(at);
+      const keep = ["--keep", "--report", join(at, "report.json")];
+      return { at, forward: join(at, "in.sock"), keep };
+    });
+    const paths: Path[] = [];
+    for (const { at, forward, keep } of pairs)
+      paths.push(await lay(stack, { folder: at, forward, sourceFlags: keep, targetFlags: ["--keep"] }));
+    for (const hop of [0, 1, 0]) {
+      const target = await startTarget(source, older, oracle);
+      const [path, pair] = [paths[hop]!, pairs[hop]!];
+      await move(source, target, { to: `unix:${path.path}`, at: `unix:${pair.forward}` });
+      await verified(oracle);
+      await source.stop();
+      source = target;
+    }
+    assert.deepEqual(oracle.faults, []);
+    const written = pairs.map(({ at }) => reports(readFileSync(join(at, "report.json"), "utf8")));
+    assert.deepEqual(
+      written.map((all) => all.map(({ status, equal }) => [status, equal])),
+      [
+        [
+          ["completed", true],
+          ["completed", true],
+        ],
+        [["completed", true]],
+      ],
+    );
+    for (const { source, target, path } of paths) {
+      source.signal("SIGTERM");
+      target.signal("SIGINT");
+      await Promise.all([source.ends(0), target.ends(0)]);
+      assert.ok(!existsSync(path));
+    }
+  });
+
+  test(
+    "told to end when the target may run already, both relays carry the move to its end",
+    LIMIT,
+    async () => {
+      using folder = temporaryFolder();
+      await using stack = new AsyncDisposableStack();
+      const oracle = new GuestOracle();
+      const source = await startGuest({ qemu: older, ...GUEST }, oracle);
+      stack.defer(() => source.stop());
+      const target = await startTarget(source, older, oracle);
+      stack.defer(() => target.stop());
+      const { path, proxy, moving } = await held(stack, folder.path, source, target, []);
+      path.source.signal("SIGINT");
+      path.target.signal("SIGTERM");
+      await Promise.all(
+        [path.source, path.target].map((relay) => relay.said(/Ended by .*carried to its end/)),
+      );
+      assert.ok(!(await running(source)), "never both");
+      proxy.release();
+      assert.equal((await moving).info.status, "completed");
+      await Promise.all([path.source.ends(0), path.target.ends(0)]);
+      await verified(oracle);
+      assert.ok(!(await running(source)));
+    },
+  );
+});
+
+test("the source QEMU is killed: named at both ends, and the target never starts", LIMIT, async () => {
+  using folder = temporaryFolder();
+  await using stack = new AsyncDisposableStack();
+  const oracle = new GuestOracle();
+  const source = await startGuest({ qemu: older, ...GUEST }, oracle);
+  stack.defer(() => source.stop());
+  const target = await startTarget(source, older, new GuestOracle());
+  stack.defer(() => target.stop());
+  const path = await lay(stack, { folder: folder.path, forward: target.incoming });
+  const moving = move(source, target, {
+    ...{ to: `unix:${path.path}`, at: `unix:${target.incoming}`, bytesPerSec: SLOW },
+    during: async () => {
+      await until(async () => (await status(source)) === "active", 20_000, "the first pass", oracle);
+      await sleep(500);
+      process.kill(source.vm.process!.pid, "SIGKILL");
+    },
+  });
+  await assert.rejects(moving, { code: "QMP_CLOSED" });
+  const says = /source QEMU closed its connection during memory/;
+  await Promise.all([
+    path.source.fails("SOURCE_QEMU_GONE", says),
+    path.target.fails("SOURCE_QEMU_GONE", says),
+  ]);
+  await target.vm.monitor.closed;
+});
