@@ -106,13 +106,13 @@ async function carry(flags: CommonFlags, options: RelayOptions): Promise<void> {
   // The first signal ends what can be ended safely; one more, or one that comes in doubt, ends everything.
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     const reason = new GodwitError("INTERRUPTED", { signal });
-    const decided = doubt || signals > 0;
+    const inDoubt = doubt;
+    const decided = inDoubt || signals > 0;
     signals++;
     await (decided ? relay?.close(reason) : relay?.retire(reason));
     await written;
-    if (doubt) {
-      if (decided) leave(EXIT.inDoubt);
-    } else leave(interruptedCode ?? (flags.keep ? EXIT.done : EXIT.aborted));
+    if (inDoubt) leave(EXIT.inDoubt);
+    else if (!doubt) leave(interruptedCode ?? (flags.keep ? EXIT.done : EXIT.aborted));
   };
   const onSignal = (signal: NodeJS.Signals): void => void end(signal);
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
@@ -129,6 +129,14 @@ async function carry(flags: CommonFlags, options: RelayOptions): Promise<void> {
       note("godwit relay: the source QEMU's connection is kept open; end this relay (Ctrl-C) to decide");
     } else if (!flags.keep) void written.then(() => leave(code));
   };
+  const letGo = (): void => {
+    if (!doubt) return;
+    doubt = false;
+    note("godwit relay: the source QEMU has closed its connection itself; nothing is kept open any more");
+    if (!flags.keep) void written.then(() => leave(EXIT.inDoubt));
+  };
+  // Where nothing is open any more but a decision is due, the process must not end by itself.
+  const awake = setInterval(() => undefined, 60_000);
   try {
     relay = await startRelay(options, {
       log: (line) => note(`godwit relay: ${line}`),
@@ -137,12 +145,14 @@ async function carry(flags: CommonFlags, options: RelayOptions): Promise<void> {
         else if (event.event === "linkLost") note(`godwit relay: link lost (${event.detail}), trying again`);
         else if (event.event === "linkResumed") note("godwit relay: link is back, nothing was lost");
         else if (event.event === "ended") ended(event);
+        else if (event.event === "letGo") letGo();
       },
     });
     const code = await over;
     await relay.close(new GodwitError("INTERRUPTED", { signal: "the end" }));
     process.exitCode = code;
   } finally {
+    clearInterval(awake);
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
 }

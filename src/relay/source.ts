@@ -1,10 +1,10 @@
 import type net from "node:net";
 import { loadKernels } from "../../kernels/mod.ts";
-import { GodwitError } from "../errors/mod.ts";
+import { EXIT, GodwitError } from "../errors/mod.ts";
 import { Arena, refuseInsecure } from "../link/mod.ts";
 import { splitAddress } from "./address.ts";
+import { Door } from "./door.ts";
 import type { RelayHooks } from "./hooks.ts";
-import { listenLocal } from "./localSocket.ts";
 import { SourceCarry, type SourceCarryContext } from "./sourceCarry.ts";
 import type { RunningRelay, SourceRelayOptions } from "./types.ts";
 
@@ -46,6 +46,10 @@ export async function startSourceRelay(
   const strangers = new Set<SourceCarry>();
 
   const accept = (socket: net.Socket): void => {
+    if (current?.postcopyMayCome) {
+      socket.on("error", () => undefined).destroy();
+      return current.abandon(new GodwitError("POSTCOPY_PREEMPT", {}));
+    }
     if (current !== undefined) {
       hooks.log(
         "refused a second connection: one migration at a time, and neither multifd nor postcopy-preempt",
@@ -56,10 +60,23 @@ export async function startSourceRelay(
     // QEMU speaks at once: whoever has been silent for longest makes room, so that nobody can keep QEMU out.
     const [longest] = strangers.size >= STRANGERS_MAX ? strangers : [];
     longest?.abandon(new GodwitError("STREAM_NOT_QEMU", { firstBytes: "nothing" }));
-    const carry: SourceCarry = new SourceCarry(socket, context, () => {
-      strangers.delete(carry);
-      if (current === undefined) current = carry;
-      else carry.abandon(new GodwitError("LINK_BUSY", { address: options.listen }));
+    const carry: SourceCarry = new SourceCarry(socket, context, {
+      identified() {
+        strangers.delete(carry);
+        if (current === undefined) current = carry;
+        else carry.abandon(new GodwitError("LINK_BUSY", { address: options.listen }));
+      },
+      // QEMU 7.2 opens its second connection at once, and says nothing there before the first urgent page.
+      advised() {
+        if (strangers.size > 0) carry.abandon(new GodwitError("POSTCOPY_PREEMPT", {}));
+      },
+      // Newer ones open it when post-copy begins, but not before the target's first answer. Accepted there and then
+      // closed it would leave a guest that runs nowhere; refused, the migration fails and the guest goes on.
+      answered() {
+        if (!carry.postcopyMayCome) return;
+        hooks.log("post-copy may come: no second connection is accepted (postcopy-preempt must be off)");
+        void door.shut();
+      },
     });
     strangers.add(carry);
     const silent = setTimeout(() => {
@@ -73,14 +90,20 @@ export async function startSourceRelay(
         return;
       }
       current = undefined;
-      if (error?.exitCode === 5) inDoubt.add(carry);
+      void door.open().catch((error: Error) => hooks.log(error.message));
       hooks.event({ event: "ended", figures, error: error?.toJSON() ?? null });
+      if (error?.exitCode !== EXIT.inDoubt) return;
+      inDoubt.add(carry);
+      void carry.closed.then(() => {
+        inDoubt.delete(carry);
+        hooks.event({ event: "letGo" });
+      });
     });
   };
 
   const silence = async (): Promise<void> => {
     clearInterval(progress);
-    await listener.close();
+    await door.close();
   };
   const close = async (reason: GodwitError): Promise<void> => {
     await silence();
@@ -88,10 +111,11 @@ export async function startSourceRelay(
     for (const carry of all) carry.abandon(reason);
     await Promise.all(all.map((carry) => carry.outcome));
   };
-  const listener = await listenLocal(
+  const door = new Door(
     { path: options.listen, mode: options.socketMode, group: options.socketGroup },
     accept,
   );
+  await door.open();
   const progress = setInterval(() => {
     if (current !== undefined) hooks.event({ event: "progress", figures: current.figures() });
   }, PROGRESS_MS);

@@ -31,6 +31,16 @@ const FAREWELL_MS = 5000;
 /** While the stream is slowed: a slice of 128 KiB in so many ms, 32 MB/s. */
 const SLOW_SLICE_MS = 4;
 
+/** What whoever accepts connections has to know. Each comes once at most, and never for a stranger. */
+export interface SourceMoments {
+  /** Its first bytes are those of a migration stream. */
+  identified(): void;
+  /** Post-copy may come. */
+  advised(): void;
+  /** The target speaks for the first time; QEMU has not been told yet. */
+  answered(): void;
+}
+
 /** How each further channel of multifd begins (QEMU docs, migration/multifd). */
 const MULTIFD_MAGIC = 0x11223344;
 
@@ -60,6 +70,8 @@ export interface SourceCarryContext {
  */
 export class SourceCarry implements LinkHandler {
   readonly outcome: Promise<RelayOutcome>;
+  /** QEMU's connection is gone, by whose will ever. */
+  readonly closed: Promise<void>;
   readonly meter = new Meter("source");
   readonly #context: SourceCarryContext;
   readonly #givenUp = new AbortController();
@@ -77,15 +89,15 @@ export class SourceCarry implements LinkHandler {
   #summaryHeard = false;
   #over = false;
   #resolve: (outcome: RelayOutcome) => void = () => {};
-  #onIdentified: () => void;
+  readonly #moments: SourceMoments;
+  #answered = false;
 
   /**
    * @param accepted  a connection that has not been read from
-   * @param onIdentified  called when its first bytes are those of a migration stream; never for a stranger
    */
-  constructor(accepted: net.Socket, context: SourceCarryContext, onIdentified: () => void) {
+  constructor(accepted: net.Socket, context: SourceCarryContext, moments: SourceMoments) {
     this.#context = context;
-    this.#onIdentified = onIdentified;
+    this.#moments = moments;
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -94,13 +106,18 @@ export class SourceCarry implements LinkHandler {
         send: (kind, parts) => this.#send(kind, parts),
         barrier: (barrier) => this.#event({ event: "barrier", barrier }),
         ramKnown: (bytes) => this.#event({ event: "ram", bytes }),
+        advised: () => this.#moments.advised(),
       },
       new MemoryProof(context.kernels, this.#seed),
       this.meter,
     );
     this.#return = new SourceReturn(
       {
-        toQemu: (bytes, written) => this.#qemu.socket.write(bytes, () => written()),
+        toQemu: (bytes, written) => {
+          if (!this.#answered) this.#moments.answered();
+          this.#answered = true;
+          this.#qemu.socket.write(bytes, () => written());
+        },
         targetLoaded: () => this.#event({ event: "targetLoaded" }),
         packageLoaded: () => this.#event({ event: "packageLoaded" }),
         pageRequest: () => this.meter.faults++,
@@ -113,6 +130,7 @@ export class SourceCarry implements LinkHandler {
     this.#qemu.socket.on("end", () => this.#qemuEnded());
     this.#qemu.socket.on("error", () => this.#qemuGone());
     this.#qemu.socket.on("close", () => this.#qemuGone());
+    this.closed = new Promise((resolve) => this.#qemu.socket.once("close", () => resolve()));
   }
 
   releaseShut(): void {
@@ -143,6 +161,11 @@ export class SourceCarry implements LinkHandler {
     this.#slow = undefined;
     this.#slices = Number.POSITIVE_INFINITY;
     if (!this.#full && !this.#over) this.#qemu.resume();
+  }
+
+  /** The capability postcopy-ram is on. */
+  get postcopyMayCome(): boolean {
+    return this.#stream.advised;
   }
 
   /** Ends the migration with this reason; QEMU's connection is closed, even when it was kept open in doubt. */
@@ -193,7 +216,7 @@ export class SourceCarry implements LinkHandler {
       this.#fail(new GodwitError("STREAM_NOT_QEMU", { firstBytes: printable(first) }));
       return true;
     }
-    this.#onIdentified();
+    this.#moments.identified();
     void this.#connect();
     return true;
   }
@@ -238,7 +261,7 @@ export class SourceCarry implements LinkHandler {
   }
 
   #qemuEnded(): void {
-    if (this.#over) return;
+    if (this.#over) return void this.#qemu.socket.destroy();
     if (this.#return.shutPassed === 0) return this.#qemuContent();
     try {
       this.#stream.reader.end();

@@ -30,7 +30,9 @@ export type RelayEvent =
   /** Post-copy: the target QEMU has loaded the package (PONG 3); its guest may run. */
   | { readonly event: "packageLoaded" }
   | { readonly event: "progress"; readonly figures: RelayFigures }
-  /** Last. `error` is null when the carried migration completed. */
+  /** After an end in doubt: the source QEMU has closed the connection that was kept open for it. Nothing is held any more. */
+  | { readonly event: "letGo" }
+  /** Last, but for `letGo`. `error` is null when the carried migration completed. */
   | { readonly event: "ended"; readonly figures: RelayFigures; readonly error: WireError | null };
 
 /** What one relay measured; every 250 ms while it carries, and at the end. Counters only grow. */
