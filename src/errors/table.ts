@@ -41,6 +41,7 @@ export interface Fields extends MigrationFields {
   SOURCE_QEMU_GONE: { phase: string };
   TARGET_QEMU_GONE: { phase: string };
   TARGET_LOAD_FAILED: { status: number };
+  POSTCOPY_PREEMPT: Record<never, never>;
   POSTCOPY_INTERRUPTED: { why: string };
   SWITCHOVER_IN_DOUBT: { why: string };
   INTERRUPTED: { signal: string };
@@ -276,6 +277,13 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `The target QEMU could not load the guest (status ${f.status})`,
     wayOut: "See the target QEMU's log; most often its machine differs from the source's.",
+  },
+  POSTCOPY_PREEMPT: {
+    http: 400,
+    exit: 4,
+    retry: true,
+    say: () => "QEMU opened a second connection, as it does with the capability postcopy-preempt",
+    wayOut: "Switch postcopy-preempt off at both QEMUs; the guest goes on at the source.",
   },
   POSTCOPY_INTERRUPTED: {
     http: 502,

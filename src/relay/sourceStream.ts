@@ -24,6 +24,8 @@ export interface SourceStreamOutlet {
   send(kind: DataKind, parts: readonly Uint8Array[]): void;
   barrier(barrier: Barrier): void;
   ramKnown(bytes: number): void;
+  /** Post-copy may come (before any memory). */
+  advised(): void;
 }
 
 /** A push of at most this many bytes gives runs of records that fit a frame without being cut. */
@@ -38,6 +40,8 @@ export class SourceStream implements StreamHandler {
   phase: RelayPhase = RelayPhase.setup;
   /** QEMU asked the target to open the return path: it will wait for SHUT. */
   returnPath = false;
+  /** The capability postcopy-ram is on: the target was told to make ready for it. */
+  advised = false;
   readonly #outlet: SourceStreamOutlet;
   readonly #proof: MemoryProof;
   readonly #meter: Meter;
@@ -103,6 +107,9 @@ export class SourceStream implements StreamHandler {
       this.phase = RelayPhase.deviceState;
     } else if (element.type === "command" && element.name === "OPEN_RETURN_PATH") {
       this.returnPath = true;
+    } else if (element.type === "command" && element.name === "POSTCOPY_ADVISE") {
+      this.advised = true;
+      this.#outlet.advised();
     }
   }
 }
