@@ -12,6 +12,7 @@ export {
   agentReport,
   type Both,
   type CarriedFigures,
+  NOTHING_CARRIED,
   type Report,
   ReportStatus,
   relayReport,

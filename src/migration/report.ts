@@ -74,26 +74,28 @@ export interface Report {
   readonly error: WireError | null;
 }
 
-/** What a relay measured; RelayFigures has this shape. */
-export interface CarriedFigures {
+/**
+ * What one relay measured: the fields of the report, so far. Counters only grow. `streamBytes` is what QEMU wrote into
+ * this relay (source) or was given from it (target); `cpuMs.target` at the source is known after the end only.
+ */
+export interface CarriedFigures
+  extends Pick<
+    Report,
+    | "ramBytes"
+    | "streamBytes"
+    | "wireBytes"
+    | "pages"
+    | "faults"
+    | "reconnects"
+    | "equal"
+    | "cpuMs"
+    | "rssBytes"
+  > {
+  /** From QEMU's connection (source) or the link's session (target) until now or the end. */
   readonly elapsedMs: number;
-  readonly ramBytes: number;
-  readonly streamBytes: number;
-  readonly wireBytes: { readonly forward: number; readonly backward: number };
-  readonly pages: {
-    readonly sent: number;
-    readonly zero: number;
-    readonly raw: number;
-    readonly encoded: number;
-  };
-  readonly faults: number;
-  readonly reconnects: number;
-  readonly equal: boolean | null;
-  readonly cpuMs: Both<number | null>;
-  readonly rssBytes: Both<number | null>;
 }
 
-const NOTHING_CARRIED: CarriedFigures = {
+export const NOTHING_CARRIED: CarriedFigures = {
   elapsedMs: 0,
   ramBytes: 0,
   streamBytes: 0,

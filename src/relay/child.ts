@@ -4,21 +4,13 @@
  */
 import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import { startRelay } from "./start.ts";
-import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder, RunningRelay } from "./types.ts";
-
-const NOTHING: RelayFigures = {
-  elapsedMs: 0,
-  ramBytes: 0,
-  streamBytes: 0,
-  wireBytes: { forward: 0, backward: 0 },
-  pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
-  faults: 0,
-  reconnects: 0,
-  equal: null,
-  postcopy: false,
-  cpuMs: { source: null, target: null },
-  rssBytes: { source: null, target: null },
-};
+import {
+  NO_FIGURES,
+  type RelayEvent,
+  type RelayOptions,
+  type RelayOrder,
+  type RunningRelay,
+} from "./types.ts";
 
 let relay: RunningRelay | undefined;
 
@@ -42,7 +34,7 @@ async function start(options: RelayOptions): Promise<void> {
     });
   } catch (error) {
     if (!isGodwitError(error)) throw error;
-    tell({ event: "ended", figures: NOTHING, error: error.toJSON() }, () => process.exit(error.exitCode));
+    tell({ event: "ended", figures: NO_FIGURES, error: error.toJSON() }, () => process.exit(error.exitCode));
   }
 }
 

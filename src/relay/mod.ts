@@ -3,12 +3,13 @@ export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";
 export { startRelay } from "./start.ts";
-export type {
-  RelayEvent,
-  RelayFigures,
-  RelayOptions,
-  RelayOrder,
-  RunningRelay,
-  SourceRelayOptions,
-  TargetRelayOptions,
+export {
+  NO_FIGURES,
+  type RelayEvent,
+  type RelayFigures,
+  type RelayOptions,
+  type RelayOrder,
+  type RunningRelay,
+  type SourceRelayOptions,
+  type TargetRelayOptions,
 } from "./types.ts";

@@ -1,5 +1,6 @@
 /** What an agent and its relay say to each other over the IPC channel. Plain JSON. */
 import type { GodwitError, WireError } from "../errors/mod.ts";
+import { type CarriedFigures, NOTHING_CARRIED } from "../migration/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 
 export type RelayOrder =
@@ -35,33 +36,13 @@ export type RelayEvent =
   /** Last, but for `letGo`. `error` is null when the carried migration completed. */
   | { readonly event: "ended"; readonly figures: RelayFigures; readonly error: WireError | null };
 
-/** What one relay measured; every 250 ms while it carries, and at the end. Counters only grow. */
-export interface RelayFigures {
-  /** From QEMU's connection (source) or the link's session (target) until now or the end. */
-  readonly elapsedMs: number;
-  /** Guest RAM announced in the stream; 0 before. */
-  readonly ramBytes: number;
-  /** Bytes that QEMU wrote into (source) or was given from (target) this relay. */
-  readonly streamBytes: number;
-  /** On the link's sockets as seen by the source: forward = to the target. */
-  readonly wireBytes: { readonly forward: number; readonly backward: number };
-  readonly pages: {
-    readonly sent: number;
-    readonly zero: number;
-    readonly raw: number;
-    readonly encoded: number;
-  };
-  /** Post-copy page requests that passed. */
-  readonly faults: number;
-  readonly reconnects: number;
-  /** All digests compared so far agree; null before the first comparison. */
-  readonly equal: boolean | null;
+/** What one relay measured; told every 250 ms while it carries, and at the end. */
+export interface RelayFigures extends CarriedFigures {
   readonly postcopy: boolean;
-  /** CPU time of the relay processes, user + system. `target` at the source is known after the end only. */
-  readonly cpuMs: { readonly source: number | null; readonly target: number | null };
-  /** Largest resident set. */
-  readonly rssBytes: { readonly source: number | null; readonly target: number | null };
 }
+
+/** Of a relay that has carried nothing. */
+export const NO_FIGURES: RelayFigures = { ...NOTHING_CARRIED, postcopy: false };
 
 /** How a relay is started; `godwit relay` builds it from flags, an agent sends it as the first IPC message. */
 export type RelayOptions = SourceRelayOptions | TargetRelayOptions;

@@ -3,7 +3,13 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { GodwitError, type WireError } from "../../errors/mod.ts";
-import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../relay/mod.ts";
+import {
+  NO_FIGURES,
+  type RelayEvent,
+  type RelayFigures,
+  type RelayOptions,
+  type RelayOrder,
+} from "../../relay/mod.ts";
 
 const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
 /** Of what a relay wrote before it died, the end is kept. */
@@ -106,17 +112,3 @@ export class RelayProcess {
     this.#gone.resolve();
   }
 }
-
-const NO_FIGURES: RelayFigures = {
-  elapsedMs: 0,
-  ramBytes: 0,
-  streamBytes: 0,
-  wireBytes: { forward: 0, backward: 0 },
-  pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
-  faults: 0,
-  reconnects: 0,
-  equal: null,
-  postcopy: false,
-  cpuMs: { source: null, target: null },
-  rssBytes: { source: null, target: null },
-};
