@@ -1,11 +1,11 @@
 /** One TCP connection of a link: frames in, frames out, its life. Sessions outlive it. */
-import assert from "node:assert";
 import type net from "node:net";
 import { crc32 } from "node:zlib";
 import { encodeFrame, type FrameFault, type FrameKind, FrameParser } from "../wire/mod.ts";
 import { Arena } from "./arena.ts";
 import { acceptBulk, type BulkReader, connectBulk } from "./bulk.ts";
 import type { OutFrame } from "./outbox.ts";
+import { BulkWriter } from "./writer.ts";
 
 /** Until a session is agreed a connection reads into this little; larger than any frame of the handshake. */
 const HANDSHAKE_BYTES = 16 * 1024;
@@ -35,12 +35,12 @@ export class Connection {
   readonly address: string;
   readonly #reader: BulkReader;
   readonly #socket: net.Socket;
+  readonly #writer: BulkWriter;
   readonly #parser = new FrameParser(crc32);
   #handler: ConnectionHandler;
   #reason: string | undefined;
   #fault: string | undefined;
   #closed = false;
-  #corked = false;
   #inSession = false;
   #moving = false;
   sentBytes = 0;
@@ -56,6 +56,7 @@ export class Connection {
     const arena = new Arena(new Uint8Array(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
     this.#reader = start(arena, (memory, from, to) => this.#consume(memory, from, to));
     this.#socket = this.#reader.socket;
+    this.#writer = new BulkWriter(this.#socket);
     this.#socket.setNoDelay(true);
     this.#socket.on("error", (error) => {
       this.#reason ??= error.message;
@@ -111,29 +112,24 @@ export class Connection {
 
   /** A frame of the session itself; `payload` is copied. */
   send(kind: FrameKind, sequence: number, payload: Uint8Array = new Uint8Array(0)): void {
-    if (this.#closed || this.#socket.writableEnded) return;
+    if (this.#closed || this.#writer.ended) return;
     const frame = encodeFrame(kind, sequence, payload, crc32);
     this.sentBytes += frame.length;
-    this.#cork();
-    this.#socket.write(frame);
+    this.#writer.write([frame]);
   }
 
   /** A data frame, not copied. `written` when its memory is not read any more; not called when the connection dies. */
   sendData(frame: OutFrame, written: () => void): void {
-    assert(!this.#socket.writableEnded, "no data after the end");
+    if (this.#socket.destroyed) return;
     this.sentBytes += frame.bytes;
-    this.#cork();
-    const last = frame.parts.length - 1;
-    for (let index = 0; index < last; index++) this.#socket.write(frame.parts[index]!);
-    this.#socket.write(frame.parts[last]!, (error) => {
-      if (!error) written();
+    this.#writer.write(frame.parts, (sent) => {
+      if (sent) written();
     });
   }
 
   /** No more from us; what was sent still goes out. */
   end(): void {
-    this.#uncork();
-    if (!this.#socket.writableEnded) this.#socket.end();
+    this.#writer.end();
   }
 
   destroy(reason: string, fault?: string): void {
@@ -167,19 +163,5 @@ export class Connection {
     const { kind, flags, sequence, payloadStart, payloadEnd } = this.#parser;
     const payload = memory.subarray(payloadStart, payloadEnd);
     return this.#handler.frame({ kind, flags, sequence, payload, offset });
-  }
-
-  /** All writes of one turn go out in one system call. */
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    process.nextTick(() => this.#uncork());
-  }
-
-  #uncork(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#socket.uncork();
   }
 }

@@ -9,3 +9,4 @@ export { type LinkEvent, type LinkOptions, TIMING, type Timing } from "./options
 export { type AckFault, Outbox, type OutFrame } from "./outbox.ts";
 export type { Link, LinkHandler, LinkStats, ReceivedFrame } from "./types.ts";
 export { WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, type WindowInput, windowBytes } from "./window.ts";
+export { BulkWriter } from "./writer.ts";

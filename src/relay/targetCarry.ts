@@ -1,7 +1,7 @@
 import net from "node:net";
 import type { PageKernels } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
-import type { Link, LinkHandler, ReceivedFrame } from "../link/mod.ts";
+import { BulkWriter, type Link, type LinkHandler, type ReceivedFrame } from "../link/mod.ts";
 import { ReturnPathReader } from "../stream/mod.ts";
 import { DataKind, PAYLOAD_BYTES_MAX } from "../wire/mod.ts";
 import { encodeSummary, type Greeting } from "./greeting.ts";
@@ -33,6 +33,7 @@ export class TargetCarry implements LinkHandler {
   readonly #link: Link;
   readonly #stream: TargetStream;
   readonly #qemu: net.Socket;
+  readonly #writer: BulkWriter;
   readonly #returnPath: ReturnPathReader;
   /** Bytes of a return path message that is not whole yet. */
   #carry: Buffer = Buffer.alloc(0);
@@ -69,6 +70,7 @@ export class TargetCarry implements LinkHandler {
       bytes: (buffer, start, end) => this.#sendBack(buffer, start, end),
     });
     this.#qemu = this.#connect();
+    this.#writer = new BulkWriter(this.#qemu);
     context.hooks.event({ event: "linkUp" });
   }
 
@@ -159,12 +161,13 @@ export class TargetCarry implements LinkHandler {
 
   #received(frame: ReceivedFrame): void {
     const { kind, payload } = frame;
+    if (this.#sourceEnded) throw new GodwitError("LINK_FRAME", { rule: "data_after_end" });
     if (kind === DataKind.records) return this.#toQemu(this.#stream.recordsFrame(payload), frame);
     if (kind === DataKind.stream) {
       if (payload.length > 0) return this.#toQemu(this.#stream.streamFrame(payload), frame);
       this.#stream.end();
       this.#sourceEnded = true;
-      this.#qemu.end();
+      this.#writer.end();
       return frame.release();
     }
     if (kind !== DataKind.digest) throw new GodwitError("LINK_FRAME", { rule: "kind_at_target" });
@@ -177,14 +180,8 @@ export class TargetCarry implements LinkHandler {
 
   #toQemu(parts: readonly Uint8Array[], frame: ReceivedFrame): void {
     if (parts.length === 0) return frame.release();
-    const last = parts.length - 1;
-    this.#qemu.cork();
-    for (const [i, part] of parts.entries()) {
-      this.meter.streamBytes += part.length;
-      if (i < last) this.#qemu.write(part);
-      else this.#qemu.write(part, () => frame.release());
-    }
-    this.#qemu.uncork();
+    for (const part of parts) this.meter.streamBytes += part.length;
+    this.#writer.write(parts, () => frame.release());
   }
 
   drain(): void {}
