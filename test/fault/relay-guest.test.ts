@@ -142,6 +142,7 @@ for (const qemu of qemus) {
         to: `unix:${path.path}`,
         at: `unix:${vm.incoming}`,
         bytesPerSec: to.bytesPerSec ?? SLOW,
+        timeoutMs: 40_000,
         during: async () => {
           await fault();
         },
