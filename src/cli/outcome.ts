@@ -45,6 +45,6 @@ const ENDINGS: Readonly<Record<Report["status"], string>> = {
   completed: "has moved",
   refused: "was not moved: refused before anything was done",
   aborted: "was not moved: it runs on the source",
-  inDoubt: "is in doubt: nobody but the target's agent can say where it runs; it stays stopped on the source",
+  inDoubt: "is in doubt: only the target can tell where it runs; it stays stopped on the source",
   lost: "is lost: no side can run it any more",
 };
