@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { QemuArtefact } from "../mod.ts";
 import { GuestOracle } from "../mod.ts";
 import { move, type RigVm, startGuest, startTarget, until, verified } from "../rig/mod.ts";
-import { cpuMsOf, machineBusyMs, peakRssBytes } from "./processes.ts";
+import { cpuMsOf, machineBusyMs, peakRssBytes, threadCpuMsOf } from "./processes.ts";
 import { openPath, type Way } from "./ways.ts";
 
 /** What one move took. CPU times are user and system together, while the migration ran. */
@@ -14,7 +14,10 @@ export interface Crossing {
   readonly passes: number;
   /** As the source QEMU counts what it wrote. */
   readonly transferredBytes: number;
-  /** By process: `source` and `target` (the QEMUs with their guest), `near` and `far` (relays), `shaper`. */
+  /**
+   * `source` and `target`: the QEMUs without their guest; `guest`: the vCPU on both sides, which runs on as long as the
+   * move lasts; `near` and `far`: relays; `shaper`.
+   */
   readonly cpuMs: Readonly<Record<string, number>>;
   /** `near` and `far`. */
   readonly peakRssBytes: Readonly<Record<string, number>>;
@@ -44,6 +47,7 @@ export interface BenchGuest {
   cross(way: Way, bytesPerSec: number): Promise<Crossing>;
   /** Waits until the guest has verified its working set. @throws what its oracle found */
   judge(): Promise<void>;
+  /** At any moment, also in the middle of a move. */
   stop(): Promise<void>;
 }
 
@@ -68,17 +72,23 @@ export async function bootBenchGuest(options: {
     throw error;
   }
 
+  const rigs = new Set([home]);
+  const leave = (rig: RigVm): Promise<void> => {
+    rigs.delete(rig);
+    return rig.stop();
+  };
   const cross = async (way: Way, bytesPerSec: number): Promise<Crossing> => {
     const source = home;
     const target = await startTarget(source, qemu, oracle);
+    rigs.add(target);
     await using stack = new AsyncDisposableStack();
-    stack.defer(() => (home === target ? source : target).stop());
+    stack.defer(() => leave(home === target ? source : target));
     const path = await openPath(way, { folder: source.dir, incoming: target.incoming, bytesPerSec });
     stack.defer(() => path.close());
     await sleep(200); // whatever was just started comes to rest
 
-    const pids = { source: source.vm.process!.pid, target: target.vm.process!.pid, ...path.pids };
-    const before = cpuOf(pids);
+    const qemus = { source: await threadsOf(source), target: await threadsOf(target) };
+    const before = cpuOf(qemus, path.pids);
     const busyBeforeMs = machineBusyMs();
     const ownBeforeMs = process.cpuUsage();
     const peaks: Record<string, number> = {};
@@ -97,7 +107,7 @@ export async function bootBenchGuest(options: {
     const elapsedBusyMs = machineBusyMs() - busyBeforeMs;
     const own = process.cpuUsage(ownBeforeMs);
     // Relays leave when their migration has ended, and tell their own time.
-    const cpuMs = { ...difference(cpuOf(pids), before), ...(await path.settled()) };
+    const cpuMs = { ...difference(cpuOf(qemus, path.pids), before), ...(await path.settled()) };
     const usedMs = Object.values(cpuMs).reduce((sum, ms) => sum + ms, 0) + (own.user + own.system) / 1000;
     return {
       way,
@@ -110,15 +120,42 @@ export async function bootBenchGuest(options: {
       othersCpus: Math.max(0, (elapsedBusyMs - usedMs) / moved.totalTimeMs),
     };
   };
-  return { cross, judge: () => verified(oracle), stop: () => home.stop() };
+  return {
+    cross,
+    judge: () => verified(oracle),
+    stop: async () => void (await Promise.all([...rigs].map(leave))),
+  };
 }
 
 type CpuMs = Record<string, number>;
 
+interface Threads {
+  readonly pid: number;
+  readonly vcpus: readonly number[];
+}
+
+async function threadsOf({ vm }: RigVm): Promise<Threads> {
+  const cpus = await vm.monitor.execute("query-cpus-fast");
+  return { pid: vm.process!.pid, vcpus: cpus.map((cpu) => cpu["thread-id"]) };
+}
+
 /** Of the processes that are there. */
-function cpuOf(pids: Readonly<Record<string, number>>): CpuMs {
-  const entries = Object.entries(pids).map(([name, pid]) => [name, cpuMsOf(pid)] as const);
-  return Object.fromEntries(entries.filter((entry): entry is [string, number] => entry[1] !== undefined));
+function cpuOf(
+  qemus: { readonly source: Threads; readonly target: Threads },
+  pids: Readonly<Record<string, number>>,
+): CpuMs {
+  const cpuMs: CpuMs = { source: 0, target: 0, guest: 0 };
+  for (const name of ["source", "target"] as const) {
+    const { pid, vcpus } = qemus[name];
+    const guestMs = vcpus.reduce((sum, tid) => sum + (threadCpuMsOf(pid, tid) ?? 0), 0);
+    cpuMs["guest"]! += guestMs;
+    cpuMs[name] = (cpuMsOf(pid) ?? Number.NaN) - guestMs;
+  }
+  for (const [name, pid] of Object.entries(pids)) {
+    const ms = cpuMsOf(pid);
+    if (ms !== undefined) cpuMs[name] = ms;
+  }
+  return cpuMs;
 }
 
 function difference(after: CpuMs, before: CpuMs): CpuMs {

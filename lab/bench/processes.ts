@@ -7,7 +7,16 @@ const TICK_MS = 10;
 
 /** User and system time of a process and all its threads so far; undefined when it is gone. */
 export function cpuMsOf(pid: number): number | undefined {
-  const stat = read(`/proc/${pid}/stat`);
+  return cpuMsIn(`/proc/${pid}/stat`);
+}
+
+/** The same of one thread. */
+export function threadCpuMsOf(pid: number, tid: number): number | undefined {
+  return cpuMsIn(`/proc/${pid}/task/${tid}/stat`);
+}
+
+function cpuMsIn(path: string): number | undefined {
+  const stat = read(path);
   if (stat === undefined) return undefined;
   // The name in parentheses may hold anything; the fields behind it are counted from 3.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

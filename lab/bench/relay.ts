@@ -146,6 +146,9 @@ if (qemu === undefined || links.some((link) => !(link in LINKS)))
 
 progress(`QEMU ${qemu.version}, guest of ${values.mem} MiB, load ${loadavg().map((n) => n.toFixed(1))}`);
 const guest = await bootBenchGuest({ qemu, memoryMib: Number(values.mem), setMib: Number(values.ws) });
+// QEMUs are sessions of their own: a Ctrl-C at the terminal does not reach them.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => void guest.stop().finally(() => process.exit(130)));
 const all: Measured[] = [];
 try {
   for (const link of links) {

@@ -123,7 +123,11 @@ export interface QmpCommands {
   };
   "query-cpus-fast": {
     args: None;
-    answer: readonly { readonly "cpu-index": number; readonly "qom-path": string }[];
+    answer: readonly {
+      readonly "cpu-index": number;
+      readonly "qom-path": string;
+      readonly "thread-id": number;
+    }[];
   };
   "query-memory-size-summary": {
     args: None;
