@@ -94,7 +94,7 @@ afterEach(async () => {
 });
 
 const spec = (name: string, qemu = qemus[0]!) =>
-  JSON.stringify({ name, memory: "32MiB", accel: "tcg", qemu: { binary: qemu.binary, args: qemu.args } });
+  JSON.stringify({ name, memory: "32776KiB", accel: "tcg", qemu: { binary: qemu.binary, args: qemu.args } });
 
 describe("an agent's VMs", () => {
   for (const qemu of qemus) {
@@ -105,7 +105,7 @@ describe("an agent's VMs", () => {
       const vm = JSON.parse(started.out) as VmBody;
       assert.equal(vm.qemuVersion, qemu.version);
       assert.equal(vm.status, "running");
-      assert.match((await godwit(["vm", "list"])).out, /web +running +32MiB/);
+      assert.match((await godwit(["vm", "list"])).out, /web +running +32776KiB/);
       assert.equal((await godwit(["vm", "start", "-"], spec("web", qemu))).code, 3);
       assert.match((await godwit(["vm", "show", "web"])).out, /machine +pc-q35-/);
       assert.equal((await godwit(["vm", "stop", "web"])).code, 0);

@@ -21,7 +21,7 @@ for (const qemu of artefacts().qemus) {
       rmSync(join(scratch, "vm"), { recursive: true, force: true });
     });
     async function launch(): Promise<RunningVm> {
-      const spec = parseSpec({ name: "vm", memory: "32MiB", accel: "tcg" });
+      const spec = parseSpec({ name: "vm", memory: "32776KiB", accel: "tcg" });
       const vm = await launchVm({ mode: "run", spec, dir: join(scratch, "vm"), qemu });
       running.push(vm);
       return vm;
@@ -31,7 +31,7 @@ for (const qemu of artefacts().qemus) {
       const { monitor, qemuVersion } = await launch();
       assert.equal(qemuVersion, qemu.version);
       assert.equal((await monitor.execute("query-status")).running, true);
-      assert.equal((await monitor.execute("query-memory-size-summary"))["base-memory"], 32 * 2 ** 20);
+      assert.equal((await monitor.execute("query-memory-size-summary"))["base-memory"], 32776 * 1024);
       const schema = await monitor.execute("query-qmp-schema");
       assert.ok(schema.length > 100, "the longest answer there is arrives whole");
       const before = Date.now();
