@@ -40,5 +40,9 @@ module.exports = {
       to: { dependencyTypes: ["core", "npm", "npm-dev"] },
     },
   ],
-  options: { tsPreCompilationDeps: true, doNotFollow: { path: "node_modules" }, exclude: { path: "node_modules" } },
+  options: {
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "node_modules" },
+  },
 };

@@ -8,7 +8,7 @@ import fastifyFactory, {
 } from "fastify";
 import type { Logger } from "pino";
 import type { z } from "zod";
-import { ABOUT, type ErrorCode, GodwitError, isGodwitError, type WireError } from "../errors/mod.ts";
+import { ABOUT, GodwitError, isGodwitError, type WireError } from "../errors/mod.ts";
 
 interface ZodTypes extends FastifyTypeProvider {
   validator: this["schema"] extends z.ZodType ? z.output<this["schema"]> : unknown;
