@@ -61,12 +61,14 @@ function lacksLibatomic() {
 function installLibatomic() {
   const sudo = process.getuid?.() === 0 ? [] : ["sudo"];
   const apt = (...args) => attempt([...sudo, "apt-get"][0], [...sudo, "apt-get"].slice(1).concat(args));
-  if (spawnSync("apt-get", ["--version"]).error) fail("Node 26 needs libatomic.so.1: remove node_modules, install libatomic1 and try again");
+  if (spawnSync("apt-get", ["--version"]).error)
+    fail("Node 26 needs libatomic.so.1: remove node_modules, install libatomic1 and try again");
   console.error(
     `set-up: installing libatomic1, which Node 26 needs (${[...sudo, "apt-get"].join(" ")} install)`,
   );
   const install = () => apt("install", "-y", "-qq", "--no-install-recommends", "libatomic1");
-  if (!install() && !(apt("update", "-qq") && install())) fail("libatomic1 could not be installed; remove node_modules before you try again");
+  if (!install() && !(apt("update", "-qq") && install()))
+    fail("libatomic1 could not be installed; remove node_modules before you try again");
 }
 
 function attempt(command, args) {
