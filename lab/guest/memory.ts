@@ -1,10 +1,9 @@
 /**
  * The memory of a lab guest under TCG, as QEMU's `-m` wants it: `MIB` MiB and 8 KiB more.
  *
- * Before QEMU 9.0 the dirty bitmap of a RAM block whose length is a multiple of 64 pages was read in a way that did
- * not tell TCG's own lookaside buffers, so writes after the first pass could be missed and the guest arrived with
- * old pages, without any product in the path (seen on 7.2.22: 4 of 4 multi-pass moves damaged, 0 of 10 with this).
- * A length that is no such multiple takes the slow way, which is right.
+ * Before QEMU 9.0 a guest whose RAM block is a multiple of 64 pages long arrives damaged from moves of several passes,
+ * without any product in the path; with another length it arrives whole. What was measured, and what is only our reading
+ * of the cause: docs/adr/0005-ram-length-under-tcg.md.
  */
 export function tcgMemory(mib: number): string {
   return `${mib * 1024 + 8}K`;

@@ -1,8 +1,7 @@
 /**
- * A fault of stock QEMU before 9.0 under TCG: where the length of a RAM block is a multiple of 64 pages, the dirty bitmap
- * is read in a way that does not tell TCG's own lookaside buffers. Writes after the first pass can then be missed, and
- * the guest arrives with old pages, whoever carries them: no digest of the stream can see a page that QEMU never sent.
- * Seen on 7.2.22: 6 of 6 multi-pass moves damaged with 192 MiB, none of 10 with 192 MiB and 8 KiB.
+ * A fault of stock QEMU before 9.0 under TCG: where the length of a RAM block is a multiple of 64 pages, writes after the
+ * first pass can be missed, and the guest arrives with old pages, whoever carries them: no digest of the stream can see a
+ * page that QEMU never sent. What was measured on 7.2.22: docs/adr/0005-ram-length-under-tcg.md.
  */
 const HARMFUL_BYTES = 64 * 4096;
 /** QEMU rounds RAM up to this. */

@@ -2,7 +2,7 @@
  * The relay as an agent's child process: options are the first message over the IPC channel, then orders come in and
  * events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
  */
-import { GodwitError, isGodwitError } from "../errors/mod.ts";
+import { EXIT, GodwitError, isGodwitError } from "../errors/mod.ts";
 import { startRelay } from "./start.ts";
 import {
   NO_FIGURES,
@@ -13,6 +13,8 @@ import {
 } from "./types.ts";
 
 let relay: RunningRelay | undefined;
+/** The package has passed: the guest's memory is on both hosts. */
+let postcopy = false;
 
 function tell(event: RelayEvent, sent?: () => void): void {
   if (process.connected) process.send?.(event, undefined, undefined, () => sent?.());
@@ -23,11 +25,10 @@ async function start(options: RelayOptions): Promise<void> {
   try {
     relay = await startRelay(options, {
       event: (event) => {
-        if (event.event !== "ended") return tell(event);
-        // In doubt the source QEMU's connection must stay open until the agent decides: this process stays.
-        const inDoubt = event.error !== null && GodwitError.fromWire(event.error).exitCode === 5;
+        const settled = ends(event);
+        postcopy ||= (event.event === "barrier" || event.event === "verdict") && event.barrier === "package";
         tell(event, () => {
-          if (!inDoubt) void leave();
+          if (settled) void leave();
         });
       },
       log: (line) => process.stderr.write(`${line}\n`),
@@ -36,6 +37,16 @@ async function start(options: RelayOptions): Promise<void> {
     if (!isGodwitError(error)) throw error;
     tell({ event: "ended", figures: NO_FIGURES, error: error.toJSON() }, () => process.exit(error.exitCode));
   }
+}
+
+/**
+ * In doubt the source QEMU's connection must stay open until the agent decides, or QEMU itself closes it: this process
+ * stays.
+ */
+function ends(event: RelayEvent): boolean {
+  if (event.event === "letGo") return true;
+  if (event.event !== "ended") return false;
+  return event.error === null || GodwitError.fromWire(event.error).exitCode !== EXIT.inDoubt;
 }
 
 async function leave(): Promise<void> {
@@ -52,8 +63,16 @@ process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => void leave());
 process.on("disconnect", () => void orphaned());
 
-/** The agent is gone. What can still be undone is undone: the source resumes. */
+/**
+ * The agent is gone. What can still be undone is undone: the source resumes. In post-copy nothing can be, and the guest
+ * needs its pages: the move is carried to its end, where `ends` decides.
+ */
 async function orphaned(): Promise<void> {
-  await relay?.close(new GodwitError("INTERRUPTED", { signal: "the end of the agent" }));
+  const reason = new GodwitError("INTERRUPTED", { signal: "the end of the agent" });
+  if (postcopy) {
+    relay?.order({ order: "releaseShut" });
+    return relay?.retire(reason);
+  }
+  await relay?.close(reason);
   process.exit(0);
 }
