@@ -12,7 +12,8 @@ const ARROWS = {
   qemu: ["errors"],
   relay: ["errors", "wire", "stream", "pages", "migration", "link"],
   agent: ["errors", "migration", "qemu", "relay"],
-  cli: ["errors", "stream", "migration", "qemu", "relay", "agent"],
+  bench: ["errors"],
+  cli: ["errors", "stream", "migration", "qemu", "relay", "agent", "bench"],
 };
 const PURE = ["errors", "wire", "stream", "pages", "migration"];
 const others = (allowed, self) => Object.keys(ARROWS).filter((m) => m !== self && !allowed.includes(m));
@@ -24,7 +25,7 @@ module.exports = {
       name: `arrows-of-${module}`,
       severity: "error",
       from: { path: `^src/${module}/` },
-      to: { path: `^(lab|test)/|^src/(${others(allowed, module).join("|")})/` },
+      to: { path: `^(lab|bench|test)/|^src/(${others(allowed, module).join("|")})/` },
     })),
     {
       name: "through-mod-only",

@@ -4,12 +4,13 @@
  */
 
 import type { AboutError } from "./about.ts";
+import { ABOUT_BENCH, type BenchFields } from "./bench.ts";
 import { ABOUT_MIGRATION, type MigrationFields } from "./migration.ts";
 
 /** Exit codes of every command. */
 export const EXIT = { done: 0, bug: 1, usage: 2, refused: 3, aborted: 4, inDoubt: 5 } as const;
 
-export interface Fields extends MigrationFields {
+export interface Fields extends MigrationFields, BenchFields {
   USAGE: { problem: string };
   PEER_ERROR: { code: string; message: string };
   KERNELS_MISSING: { path: string };
@@ -78,6 +79,7 @@ export type About<C extends ErrorCode> = AboutError<Fields[C]>;
 
 export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
   ...ABOUT_MIGRATION,
+  ...ABOUT_BENCH,
   USAGE: { http: 400, exit: 2, retry: false, say: (f) => f.problem, wayOut: "See the command's --help." },
   PEER_ERROR: {
     http: 502,

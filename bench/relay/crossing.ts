@@ -1,9 +1,9 @@
 /** One measured move of the bench of the relay, and the guest that is moved again and again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { QemuArtefact } from "../mod.ts";
-import { GuestOracle } from "../mod.ts";
-import { move, type RigVm, startGuest, startTarget, until, verified } from "../rig/mod.ts";
-import { cpuMsOf, machineBusyMs, peakRssBytes, threadCpuMsOf } from "./processes.ts";
+import type { QemuArtefact } from "../../lab/mod.ts";
+import { GuestOracle } from "../../lab/mod.ts";
+import { move, type RigVm, startGuest, startTarget, until, verified } from "../../lab/rig/mod.ts";
+import { cpuMsOf, machineBusyMs, peakRssBytes, threadCpuMsOf } from "../processes.ts";
 import { openPath, type Way } from "./ways.ts";
 
 /** What one move took. CPU times are user and system together, while the migration ran. */

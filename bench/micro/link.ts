@@ -4,7 +4,7 @@
  * processes, alternating pairs in one run. The sink counts and the feeder's pattern is checked, so nothing can be skipped.
  * Non-goal: the cost of parsing or hashing pages (relay.ts).
  *
- * node lab/bench/link.ts [--gib N] [--rounds N]
+ * node bench/micro/link.ts [--gib N] [--rounds N]
  */
 import assert from "node:assert";
 import { type ChildProcess, fork } from "node:child_process";

@@ -13,9 +13,9 @@
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { artefacts } from "../mod.ts";
+import { artefacts } from "../../lab/mod.ts";
+import { say, summary } from "../../src/bench/mod.ts";
 import { type BenchGuest, bootBenchGuest, type Crossing } from "./crossing.ts";
-import { say, summary } from "./statistics.ts";
 import type { Way } from "./ways.ts";
 
 const LINKS = {

@@ -3,8 +3,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
 import { join } from "node:path";
-import { forkShaper } from "../mod.ts";
-import { startRelayPair } from "../rig/mod.ts";
+import { forkShaper } from "../../lab/mod.ts";
+import { startRelayPair } from "../../lab/rig/mod.ts";
 
 /** `copy`: two processes that only copy bytes stand where the relays stand. */
 export const WAYS = ["direct", "relay", "copy"] as const;

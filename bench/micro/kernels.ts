@@ -1,6 +1,6 @@
 /**
  * How fast the page kernels are, against a plain copy of the same pages on the same machine.
- * `node lab/bench/kernels.ts [--json]`. Two working sets: one that fits the cache (pages just read from a socket are
+ * `node bench/micro/kernels.ts [--json]`. Two working sets: one that fits the cache (pages just read from a socket are
  * there) and one far larger than it. Rounds of hash and copy alternate; the median of their rates is printed,
  * and the best round of each: on a shared machine that is the figure closest to what the processor can do.
  * Last, what the digest adds to the hash of each page.
