@@ -1,10 +1,10 @@
 /** The ways by which a guest can go in the bench of the relay: which processes stand between the two QEMUs. */
-import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
 import { join } from "node:path";
 import { forkShaper } from "../../lab/mod.ts";
 import { startRelayPair } from "../../lab/rig/mod.ts";
+import { copierProgram, startCopier } from "./copier.ts";
 
 /** `copy`: two processes that only copy bytes stand where the relays stand. */
 export const WAYS = ["direct", "relay", "copy"] as const;
@@ -55,14 +55,15 @@ export async function openPath(
       return { to, at: `tcp:127.0.0.1:${port}`, pids, settled: async () => ({}), close };
     }
     if (way === "copy") {
-      const port = await freePort();
+      const program = await copierProgram();
+      if (program === null) throw new Error("no C compiler for the copier: whoever asks for it looks first");
       const listen = join(at.folder, "out.sock");
-      const far = await forkCopier(port, at.incoming);
-      stack.defer(() => endOf(far));
-      const near = await forkCopier(listen, await viaLink(port));
-      stack.defer(() => endOf(near));
-      pids["near"] = near.pid!;
-      pids["far"] = far.pid!;
+      const far = await startCopier(program, 0, at.incoming);
+      stack.defer(() => far.stop());
+      const near = await startCopier(program, listen, await viaLink(far.port));
+      stack.defer(() => near.stop());
+      pids["near"] = near.pid;
+      pids["far"] = far.pid;
       return { to: `unix:${listen}`, at: unix, pids, settled: async () => ({}), close };
     }
     const relays = await startRelayPair({
@@ -85,18 +86,6 @@ export async function openPath(
     await close();
     throw error;
   }
-}
-
-async function forkCopier(listen: string | number, to: string | number): Promise<ChildProcess> {
-  const child = fork(join(import.meta.dirname, "copier.ts"), [JSON.stringify({ listen, to })]);
-  await once(child, "message");
-  return child;
-}
-
-async function endOf(child: ChildProcess): Promise<void> {
-  const gone = once(child, "exit");
-  child.disconnect();
-  await gone;
 }
 
 async function freePort(): Promise<number> {
