@@ -19,4 +19,4 @@ export {
   type ShaperProcess,
   startShaper,
 } from "./host/mod.ts";
-export { type Artefacts, artefacts, cacheDir, type QemuArtefact } from "./setup/mod.ts";
+export { type Artefacts, artefacts, cacheDir, chromium, type QemuArtefact } from "./setup/mod.ts";

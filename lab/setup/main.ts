@@ -1,8 +1,9 @@
 /**
- * Set-up proper, under Node 26: the kernels, a QEMU, the lab guest, and for the tests a second QEMU.
+ * Set-up proper, under Node 26: the kernels, a QEMU, the lab guest; for the tests a second QEMU; for the tests and the
+ * bench a browser that makes pictures.
  * Idempotent, says what it does before it does it, and needs no network once everything is there.
  *
- *   node lab/setup/main.ts [--tests] [--quiet]
+ *   node lab/setup/main.ts [--tests] [--bench] [--quiet]
  */
 import { mkdir } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -10,13 +11,18 @@ import { buildKernels } from "../../kernels/build.ts";
 import { isGodwitError } from "../../src/errors/mod.ts";
 import { writeManifest } from "./artefacts.ts";
 import { cacheDir } from "./cache.ts";
+import { fetchChromium } from "./chromium.ts";
 import { say } from "./exec.ts";
 import { guestInitrd } from "./guest.ts";
 import { guestParts } from "./kernel.ts";
 import { backportedQemu, systemQemu } from "./qemu.ts";
 
 const { values } = parseArgs({
-  options: { tests: { type: "boolean", default: false }, quiet: { type: "boolean", default: false } },
+  options: {
+    tests: { type: "boolean", default: false },
+    bench: { type: "boolean", default: false },
+    quiet: { type: "boolean", default: false },
+  },
 });
 
 try {
@@ -24,6 +30,7 @@ try {
   if (await buildKernels()) say("compiled the kernels");
   const system = await systemQemu();
   const newer = await backportedQemu({ fetch: values.tests });
+  if (values.tests || values.bench) await fetchChromium();
   const { kernel, busybox } = await guestParts();
   const initrd = await guestInitrd(kernel, busybox);
   const qemus = newer === null ? [system] : [system, newer];

@@ -1,2 +1,3 @@
 export { type Artefacts, artefacts, type QemuArtefact } from "./artefacts.ts";
 export { cacheDir } from "./cache.ts";
+export { chromium } from "./chromium.ts";
