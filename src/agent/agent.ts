@@ -11,7 +11,7 @@ import { doctor } from "./doctor.ts";
 import { SqliteHistory } from "./history.ts";
 import { makeHttp } from "./http.ts";
 import { lockStateDir } from "./lock.ts";
-import { registerMigrations } from "./migrate/mod.ts";
+import { parsePortRange, RelayPorts, registerMigrations } from "./migrate/mod.ts";
 import { describeApi } from "./openapi.ts";
 import { agentPaths } from "./paths.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -28,6 +28,8 @@ export interface AgentOptions {
   /** HOST:PORT for other agents; without it VMs can leave, not arrive. */
   readonly peer?: string | undefined;
   readonly insecure?: boolean | undefined;
+  /** MIN-MAX: where relays of arriving VMs listen. Default: any free port. */
+  readonly relayPorts?: string | undefined;
   readonly stateDir?: string | undefined;
   readonly qemu?: QemuCommand | undefined;
   readonly log: Logger;
@@ -110,6 +112,7 @@ function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>
   const context: AgentContext & { readonly history: SqliteHistory } = {
     ...{ host, runDir, log, clock, vms, history, events },
     insecure: options.insecure ?? false,
+    relayPorts: new RelayPorts(options.relayPorts === undefined ? null : parsePortRange(options.relayPorts)),
     qemu: options.qemu ?? null,
     get peerAddress() {
       return peerAddress;

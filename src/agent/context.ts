@@ -5,6 +5,7 @@
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { Monitor, QemuCommand, ResolvedSpec, VmSpec } from "../qemu/mod.ts";
+import type { RelayPorts } from "./migrate/relayPorts.ts";
 
 export interface Clock {
   /** Wall clock, ms since the epoch; comparable with QEMU's event timestamps on this host. */
@@ -135,6 +136,8 @@ export interface AgentContext {
   readonly peerAddress: string | null;
   /** The user accepts plain connections beyond loopback. */
   readonly insecure: boolean;
+  /** Where relays of arriving VMs listen. */
+  readonly relayPorts: RelayPorts;
   /** This host's QEMU; null: the one in PATH. What another host names is never run. */
   readonly qemu: QemuCommand | null;
 }

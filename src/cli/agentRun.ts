@@ -7,6 +7,7 @@ interface Flags {
   socket?: string;
   peer?: string;
   insecure?: boolean;
+  relayPorts?: string;
   stateDir?: string;
   qemu?: string;
   qemuArg?: string[];
@@ -23,6 +24,10 @@ export function agentRunCommand(): Command {
       "--peer <host:port>",
       "listen here for agents of other hosts; without it VMs can leave, not arrive",
     )
+    .option(
+      "--relay-ports <min-max>",
+      "ports for the relays of arriving VMs, one each, such as 7710-7719 for a firewall (default: any free port)",
+    )
     .option("--insecure", "allow plain connections beyond loopback: the network between the hosts is trusted")
     .option("--state-dir <dir>", "where state is kept (default: ~/.local/state/godwit)")
     .option("--qemu <binary>", "QEMU to run VMs with")
@@ -33,6 +38,7 @@ export function agentRunCommand(): Command {
     run,
     "godwit agent run --peer 127.0.0.1:7700",
     "godwit agent run --host beta --peer 10.0.0.2:7700 --insecure --state-dir /var/lib/godwit",
+    "godwit agent run --peer 10.0.0.2:7700 --relay-ports 7710-7719 --insecure",
   );
   return new Command("agent").description("the agent, one per host").addCommand(run);
 }
@@ -40,13 +46,13 @@ export function agentRunCommand(): Command {
 async function start(flags: Flags): Promise<void> {
   const { default: pino } = await import("pino");
   const log = pino({ level: flags.logLevel }, pino.destination({ fd: 2, sync: true }));
-  const { host, socket, peer, insecure, stateDir } = flags;
+  const { host, socket, peer, insecure, relayPorts, stateDir } = flags;
   const qemu = flags.qemu === undefined ? undefined : { binary: flags.qemu, args: flags.qemuArg ?? [] };
   const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
     process.once("SIGTERM", resolve);
     process.once("SIGINT", resolve);
   });
-  const agent = await runAgent({ host, socket, peer, insecure, stateDir, qemu, log });
+  const agent = await runAgent({ host, socket, peer, insecure, relayPorts, stateDir, qemu, log });
   note(
     `agent ready: API at ${agent.socket}${agent.peerAddress ? `, other agents at ${agent.peerAddress}` : ""}`,
   );

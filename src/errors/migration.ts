@@ -11,6 +11,7 @@ export interface MigrationFields {
   MIGRATION_TIMEOUT: Record<never, never>;
   NOT_PROVEN: Record<never, never>;
   RELAY_ENDED: { side: string; reason: string };
+  RELAY_PORTS_TAKEN: { host: string; min: number; max: number };
   QEMU_MIGRATION_FAILED: { status: string; reason: string };
   SOURCE_ABSENT: Record<never, never>;
   SOURCE_STUCK: { vm: string; reason: string };
@@ -87,6 +88,13 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     retry: true,
     say: (f) => `The ${f.side} relay ended too early: ${f.reason}`,
     wayOut: "See the agent's log of that host; the migration can be tried again.",
+  },
+  RELAY_PORTS_TAKEN: {
+    http: 503,
+    exit: 3,
+    retry: true,
+    say: (f) => `All ports for relays of ${f.host}, ${f.min} to ${f.max}, are in use`,
+    wayOut: "Wait for a move to end, or start the target's agent with a wider range of --relay-ports.",
   },
   QEMU_MIGRATION_FAILED: {
     http: 502,

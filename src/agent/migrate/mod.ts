@@ -1,1 +1,2 @@
 export { registerMigrations } from "./register.ts";
+export { parsePortRange, RelayPorts } from "./relayPorts.ts";

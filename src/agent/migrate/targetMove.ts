@@ -155,6 +155,9 @@ export class TargetMove {
   async #start(): Promise<void> {
     const { spec, ticket, postcopy } = this.#order;
     this.#relay = new RelayProcess("target", (event) => this.#onRelay(event), this.#log);
+    const { host } = splitAddress(this.#context.peerAddress ?? "127.0.0.1:0");
+    const { port, release } = await this.#context.relayPorts.take(host);
+    void this.#relay.gone.then(release);
     const vm = await this.#context.vms.launchIncoming(spec);
     this.#vm = vm;
     this.#release = this.#context.vms.claim(vm.name, `migration ${this.#order.id}`);
@@ -173,7 +176,7 @@ export class TargetMove {
     await vm.monitor.execute("migrate-incoming", { uri: `unix:${forward}` });
     this.#relay.start({
       side: "target",
-      listen: `${splitAddress(this.#context.peerAddress ?? "127.0.0.1:0").host}:0`,
+      listen: `${host}:${port}`,
       forward,
       insecure: this.#context.insecure,
       reconnectForMs: RECONNECT_MS,
