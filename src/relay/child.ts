@@ -3,6 +3,7 @@
  * events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
  */
 import { EXIT, GodwitError, isGodwitError } from "../errors/mod.ts";
+import { slowedOnPurpose } from "./slowed.ts";
 import { startRelay } from "./start.ts";
 import {
   NO_FIGURES,
@@ -23,6 +24,8 @@ function tell(event: RelayEvent, sent?: () => void): void {
 
 async function start(options: RelayOptions): Promise<void> {
   try {
+    const slowed = options.side === "source" ? slowedOnPurpose(process.env) : undefined;
+    if (slowed !== undefined) process.stderr.write(`${slowed.warning}\n`);
     relay = await startRelay(options, {
       event: (event) => {
         const settled = ends(event);
@@ -32,6 +35,7 @@ async function start(options: RelayOptions): Promise<void> {
         });
       },
       log: (line) => process.stderr.write(`${line}\n`),
+      beforeRecords: slowed?.spin,
     });
   } catch (error) {
     if (!isGodwitError(error)) throw error;

@@ -6,6 +6,8 @@ export interface RelayHooks {
   event(event: RelayEvent): void;
   /** One line for people. */
   log(line: string): void;
+  /** Test hook: runs at the source before each records frame. */
+  readonly beforeRecords?: (() => void) | undefined;
 }
 
 /** How one carried migration ended. `error` is undefined when it completed. */

@@ -251,6 +251,7 @@ export class SourceCarry implements LinkHandler {
 
   #send(kind: DataKind, parts: readonly Uint8Array[]): void {
     assert(this.#link !== undefined, "the stream is read once the link is up");
+    if (kind === DataKind.records) this.#context.hooks.beforeRecords?.();
     const arena = this.#context.streamArena;
     const body = parts[parts.length - 1] as Uint8Array;
     const inArena = body.buffer === arena.memory.buffer;
