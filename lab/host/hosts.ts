@@ -1,8 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { GodwitError } from "../../src/errors/mod.ts";
+import { canMakeNamespaces, openNamespaces } from "./namespaces.ts";
 
 export interface LabHost {
-  readonly name: "source" | "target";
+  readonly name: string;
   /** Where the other host reaches it. */
   readonly address: string;
   /** The command that runs `command` on this host: `spawn(argv[0], argv.slice(1))`. */
@@ -17,10 +16,7 @@ export interface LabHosts {
   close(): void;
 }
 
-/** Open pairs of this process, for the last resort at its end. */
-const open = new Set<() => void>();
-let guarded = false;
-let made = 0;
+const SIDES = ["source", "target"] as const;
 
 /**
  * Two lab hosts. With root: two network namespaces joined by a veth, addresses inside them only, so the system's own
@@ -30,76 +26,31 @@ let made = 0;
  * @param options.loopback  true: loopback even with root
  */
 export function openLabHosts(options: { readonly loopback?: boolean } = {}): LabHosts {
-  const apart = options.loopback !== true && process.getuid?.() === 0 && canMakeNamespaces();
+  const apart = options.loopback !== true && canMakeNamespaces();
   if (!apart) {
-    const host = (name: LabHost["name"]): LabHost => ({
+    const host = (name: string): LabHost => ({
       name,
       address: "127.0.0.1",
       argv: (command) => [...command],
     });
     return { source: host("source"), target: host("target"), apart, close: () => {} };
   }
-  guardExit();
-  const tag = `gw${process.pid}-${made++}`;
-  // a name of an interface has room for 15 characters, and inside a namespace it need not be unique
-  const spaces = { source: `${tag}-source`, target: `${tag}-target` } as const;
   const addresses = { source: "10.83.0.1", target: "10.83.0.2" } as const;
-  const close = (): void => {
-    open.delete(close);
-    for (const space of Object.values(spaces)) spawnSync("ip", ["netns", "delete", space]);
-  };
-  open.add(close);
+  const spaces = openNamespaces(SIDES);
+  const { close } = spaces;
   try {
-    for (const space of Object.values(spaces)) ip("netns", "add", space);
-    const pair = ["type", "veth", "peer", "name", "lab0", "netns", spaces.target];
-    ip("-n", spaces.source, "link", "add", "lab0", ...pair);
-    for (const side of ["source", "target"] as const) {
-      ip("-n", spaces[side], "address", "add", `${addresses[side]}/24`, "dev", "lab0");
-      ip("-n", spaces[side], "link", "set", "lo", "up");
-      ip("-n", spaces[side], "link", "set", "lab0", "up");
-    }
+    // inside a namespace the name of an interface need not be unique
+    spaces.ip("source", [`link add lab0 type veth peer name lab0 netns ${spaces.id("target")}`]);
+    for (const side of SIDES)
+      spaces.ip(side, [`address add ${addresses[side]}/24 dev lab0`, "link set lab0 up"]);
   } catch (error) {
     close();
     throw error;
   }
-  const host = (name: LabHost["name"]): LabHost => ({
+  const host = (name: (typeof SIDES)[number]): LabHost => ({
     name,
     address: addresses[name],
-    argv: (command) => ["ip", "netns", "exec", spaces[name], ...command],
+    argv: (command) => spaces.argv(name, command),
   });
   return { source: host("source"), target: host("target"), apart, close };
-}
-
-/** Root inside a container often may not; asked once by trying. */
-function canMakeNamespaces(): boolean {
-  const probe = `gw${process.pid}-probe`;
-  const possible = spawnSync("ip", ["netns", "add", probe]).status === 0;
-  if (possible) spawnSync("ip", ["netns", "delete", probe]);
-  return possible;
-}
-
-function ip(...args: string[]): void {
-  const { status, stderr, error } = spawnSync("ip", args, { encoding: "utf8" });
-  if (status === 0) return;
-  const reason = error?.message ?? stderr.trim();
-  throw new GodwitError("SETUP_FAILED", { command: `ip ${args.join(" ")}`, reason });
-}
-
-/** Whatever ends this process but SIGKILL, the namespaces go with it. */
-function guardExit(): void {
-  if (guarded) return;
-  guarded = true;
-  process.on("exit", () => {
-    for (const close of [...open]) close();
-  });
-  for (const [signal, number] of [
-    ["SIGINT", 2],
-    ["SIGTERM", 15],
-    ["SIGHUP", 1],
-  ] as const) {
-    process.on(signal, () => {
-      // with a handler of the program's own, that one decides when to end; alone, this is the default
-      if (process.listenerCount(signal) === 1) process.exit(128 + number);
-    });
-  }
 }

@@ -5,7 +5,7 @@ import { DelayLine } from "./delay.ts";
 interface PairOptions {
   readonly to: { readonly host: string; readonly port: number };
   readonly buckets: readonly [TokenBucket, TokenBucket];
-  readonly latencyMs: number;
+  readonly latencyMs: () => number;
   readonly backlogBytes: number;
   readonly stats: { forwardBytes: number; backwardBytes: number };
   /** Accepted inside a black hole: `to` must not see it before the mend. */

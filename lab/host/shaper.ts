@@ -1,20 +1,32 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { TokenBucket } from "./bucket.ts";
+import { QUEUE_MS } from "./delay.ts";
+import { latencies } from "./latency.ts";
 import { ShapedPair } from "./pair.ts";
 
 export type CutManner = "reset" | "blackhole";
 
-export interface ShaperOptions {
+export interface Forward {
   /** Where to listen; port 0 picks one. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly to: { readonly host: string; readonly port: number };
+}
+
+export interface ShaperOptions extends Forward {
+  /** More ports of the same line: they share its rate, its cuts and its counts. */
+  readonly more?: readonly Forward[];
   /** Limit of each direction on its own, all connections together. Default: none. */
   readonly bytesPerSec?: number;
   /** Added to each direction. Default 0. */
   readonly latencyMs?: number;
+  /** The latency of a piece of data is evenly spread over latencyMs ± jitterMs; order is kept. Default 0. */
+  readonly jitterMs?: number;
+  /** Of the jitter. Default 1. */
+  readonly seed?: number;
 }
 
 export interface Shaper {
+  /** Where `listen` came to lie; `more` have the ports that were asked for. */
   readonly address: { readonly host: string; readonly port: number };
   /** Bytes handed on so far; `forward` is from the one who connected towards `to`. */
   readonly stats: { readonly forwardBytes: number; readonly backwardBytes: number };
@@ -39,30 +51,41 @@ export async function startShaper(options: ShaperOptions): Promise<Shaper> {
   const buckets = [new TokenBucket(options.bytesPerSec), new TokenBucket(options.bytesPerSec)] as const;
   let down: CutManner | null = null;
   let mendTimer: NodeJS.Timeout | undefined;
+  const latencyMs = latencies({ latencyMs: 0, jitterMs: 0, seed: 1, ...options });
 
-  const listener = await listen(options.listen, (client) => {
+  const accept = (to: Forward["to"]) => (client: Socket) => {
     if (down === "reset") {
       client.resetAndDestroy();
       return;
     }
     const pair = new ShapedPair(client, {
-      to: options.to,
+      to,
       buckets,
-      latencyMs: options.latencyMs ?? 0,
+      latencyMs,
       backlogBytes: backlogBytes(options),
       stats,
       dark: down === "blackhole",
       gone: () => pairs.delete(pair),
     });
     pairs.add(pair);
-  });
+  };
+  const listeners: Server[] = [];
+  const stopListening = () =>
+    Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
+  try {
+    for (const { listen, to } of [options, ...(options.more ?? [])])
+      listeners.push(await listenAt(listen, accept(to)));
+  } catch (error) {
+    await stopListening();
+    throw error;
+  }
   const mend = (): void => {
     clearTimeout(mendTimer);
     down = null;
     for (const pair of pairs) pair.release();
   };
   return {
-    address: { host: options.listen.host, port: (listener.address() as { port: number }).port },
+    address: { host: options.listen.host, port: (listeners[0]!.address() as { port: number }).port },
     stats,
     mend,
     cut(ms, manner) {
@@ -76,21 +99,21 @@ export async function startShaper(options: ShaperOptions): Promise<Shaper> {
     },
     async close() {
       clearTimeout(mendTimer);
-      const closed = new Promise((resolve) => listener.close(resolve));
+      const closed = stopListening();
       for (const pair of pairs) pair.reset();
       await closed;
     },
   };
 }
 
-/** What fits on the line plus 20 ms of queue, as in a switch: more would only add delay. */
-function backlogBytes({ bytesPerSec, latencyMs = 0 }: ShaperOptions): number {
+/** What fits on the line plus its queue: more would only add delay. */
+function backlogBytes({ bytesPerSec, latencyMs = 0, jitterMs = 0 }: ShaperOptions): number {
   const most = 16 << 20;
   if (bytesPerSec === undefined) return most;
-  return Math.min(most, Math.max(256 << 10, (bytesPerSec * (latencyMs + 20)) / 1000));
+  return Math.min(most, Math.max(256 << 10, (bytesPerSec * (latencyMs + jitterMs + QUEUE_MS)) / 1000));
 }
 
-function listen(at: ShaperOptions["listen"], accept: (client: Socket) => void): Promise<Server> {
+function listenAt(at: Forward["listen"], accept: (client: Socket) => void): Promise<Server> {
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, accept);
   return new Promise((resolve, reject) => {
     listener.once("error", reject);

@@ -9,6 +9,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { performance } from "node:perf_hooks";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { latencies } from "../../lab/host/latency.ts";
 import { forkShaper, type Shaper, type ShaperOptions, startShaper } from "../../lab/host/mod.ts";
 
 interface Echo {
@@ -94,6 +95,55 @@ test("latency is added to each direction", async (t) => {
   );
 });
 
+test("ports of one line share its rate, one queue of 20 ms and its counts", async (t) => {
+  const echo = await echoServer(t);
+  const free = await Promise.all([0, 1].map(() => shaped(t, { to: echo.at })));
+  const [listen, second] = free.map(({ address }) => address) as [Shaper["address"], Shaper["address"]];
+  await Promise.all(free.map((shaper) => shaper.close()));
+  const bytesPerSec = 2_000_000;
+  const shaper = await startShaper({
+    listen,
+    to: echo.at,
+    more: [{ listen: second, to: echo.at }],
+    bytesPerSec,
+  });
+  t.after(() => shaper.close());
+  const sent = randomBytes(600_000);
+  const startMs = performance.now();
+  const sockets = [listen, second].map((at) => dial(t, at));
+  for (const socket of sockets) socket.end(sent);
+  for (const bytes of await Promise.all(sockets.map(received))) assert.ok(bytes.equals(sent));
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs >= 600 * 0.8, `${tookMs} ms for 0.6 s worth of bytes`);
+  assert.deepEqual(shaper.stats, { forwardBytes: 1_200_000, backwardBytes: 1_200_000 });
+});
+
+test("jitter is spread around the latency, from a seed, and never changes the order", async (t) => {
+  const echo = await echoServer(t);
+  const shaper = await shaped(t, { to: echo.at, latencyMs: 10, jitterMs: 10, seed: 7 });
+  const socket = dial(t, shaper.address);
+  const arrived = received(socket);
+  const words = Array.from({ length: 40 }, (_, i) => `${i} `);
+  for (const word of words) {
+    socket.write(word);
+    await sleep(2); // a chunk of its own
+  }
+  socket.end();
+  assert.equal((await arrived).toString(), words.join(""));
+
+  const draw = latencies({ latencyMs: 10, jitterMs: 4, seed: 7 });
+  const drawn = Array.from({ length: 10_000 }, draw);
+  assert.ok(drawn.every((ms) => ms >= 6 && ms <= 14));
+  for (const third of [6, 8.67, 11.33]) {
+    const share = drawn.filter((ms) => ms >= third && ms < third + 2.67).length / drawn.length;
+    assert.ok(Math.abs(share - 1 / 3) < 0.03, `${share} of all latencies from ${third} ms on`);
+  }
+  const again = latencies({ latencyMs: 10, jitterMs: 4, seed: 7 });
+  assert.deepEqual(Array.from({ length: 100 }, again), drawn.slice(0, 100));
+  const nearZero = latencies({ latencyMs: 1, jitterMs: 5, seed: 1 });
+  assert.ok(Array.from({ length: 100 }, nearZero).every((ms) => ms >= 0));
+});
+
 test("a reset ends connections and every new one until the mend", async (t) => {
   const echo = await echoServer(t);
   const shaper = await shaped(t, { to: echo.at });
@@ -158,6 +208,9 @@ test("as a process of its own it does the same, and ends when closed", async (t)
   socket.end("hello");
   assert.equal((await received(socket)).toString(), "hello");
   assert.deepEqual(await shaper.stats(), { forwardBytes: 5, backwardBytes: 5 });
+  assert.equal((await Promise.all([shaper.stats(), shaper.stats()])).length, 2);
+  await assert.rejects(forkShaper({ listen: shaper.address, to: echo.at }), /EADDRINUSE/);
   await shaper.close();
   assert.throws(() => process.kill(shaper.pid, 0), { code: "ESRCH" });
+  await assert.rejects(shaper.stats(), /has ended/);
 });
