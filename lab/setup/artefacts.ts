@@ -3,6 +3,7 @@ import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { GodwitError } from "../../src/errors/mod.ts";
 import { cacheDir } from "./cache.ts";
+import type { LoadArtefacts } from "./loads.ts";
 
 export interface QemuArtefact {
   /** Such as `7.2.22`. */
@@ -19,8 +20,10 @@ export interface Artefacts {
   /** The lab guest's kernel, a bzImage. */
   readonly kernel: string;
   readonly initrd: string;
-  /** The system's QEMU first; with `npm run setup -- --tests` on Debian bookworm a newer one, too. */
+  /** The system's QEMU first; with `npm run setup -- --bench` on Debian bookworm a newer one, too. */
   readonly qemus: readonly QemuArtefact[];
+  /** Of the bench, with `npm run setup -- --bench`; null without it, and on systems other than Debian bookworm. */
+  readonly loads: LoadArtefacts | null;
 }
 
 const MANIFEST_VERSION = 1;
@@ -38,10 +41,12 @@ export function artefacts(): Artefacts {
   if (!existsSync(path)) throw new GodwitError("SETUP_MISSING", { path });
   const { version, ...found } = JSON.parse(readFileSync(path, "utf8")) as Artefacts & { version: number };
   if (version !== MANIFEST_VERSION) throw new GodwitError("SETUP_MISSING", { path });
-  const files = [found.kernel, found.initrd, ...found.qemus.map((qemu) => qemu.binary)];
+  const loads = found.loads ?? null; // set-ups of before the bench do not name it
+  const ofLoads = loads === null ? [] : [...Object.values(loads.initrds), loads.disk];
+  const files = [found.kernel, found.initrd, ...ofLoads, ...found.qemus.map((qemu) => qemu.binary)];
   const gone = files.find((file) => file.includes("/") && !existsSync(file));
   if (gone !== undefined) throw new GodwitError("SETUP_MISSING", { path: gone });
-  return found;
+  return { ...found, loads };
 }
 
 /** Records what set-up has prepared; last of all, and in one step. */

@@ -17,14 +17,18 @@ export async function guestInitrd(kernel: GuestKernel, busybox: string): Promise
     const drivers = modules.length > 0 ? `${modules.length} modules` : "its drivers taken as built in";
     say(`building the lab guest: kernel ${kernel.version}, ${drivers}`);
     const workload = join(temporary, "workload");
-    await compile(join(SOURCES, "workload.c"), workload);
+    await compileStatic([join(SOURCES, "workload.c")], workload);
     await writeFile(join(temporary, "initrd"), await guestInitramfs({ busybox, workload, modules }));
   });
   return join(folder, "initrd");
 }
 
-async function compile(source: string, to: string): Promise<void> {
-  const args = ["-O2", "-Wall", "-Wextra", "-static", "-s", "-o", to, source];
+/**
+ * Compiles a program for the lab guest, which has no C library; installs a compiler when there is none.
+ * @param inputs  sources, and whatever else the compiler takes
+ */
+export async function compileStatic(inputs: readonly string[], to: string): Promise<void> {
+  const args = ["-O2", "-Wall", "-Wextra", "-static", "-s", "-o", to, ...inputs];
   const compiler = ["cc", "gcc"].find(onPath);
   if (compiler !== undefined) {
     try {

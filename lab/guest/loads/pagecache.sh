@@ -1,0 +1,15 @@
+#!/bin/busybox sh
+# Reads the whole disk once, so that it lies in the page cache, and then does nothing but say so.
+bb=/bin/busybox
+n=0
+while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do
+  $bb usleep 100000
+  n=$((n + 1))
+done
+$bb dd if=/dev/vda of=/dev/null bs=1M 2> /dev/null || { echo "pagecache E the disk cannot be read"; exit 1; }
+while :; do
+  while read -r what kib unit; do
+    [ "$what" = Buffers: ] && echo "pagecache full kib=$kib"
+  done < /proc/meminfo
+  $bb sleep 2
+done
