@@ -1,28 +1,41 @@
 /**
  * Goal: relays whose agents die undo the move while it can be undone, and in post-copy carry it to its end.
  * Method: real guest and relay processes as an agent forks them; the IPC channels of both close in the middle. Then which
- * QEMU runs, and the guest's oracle.
+ * QEMU runs, and the guest's oracle. The guest that stayed is the one that goes.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { artefacts, GuestOracle } from "../../lab/mod.ts";
-import { move, startGuest, startRelayPair, startTarget, status, until, verified } from "../../lab/rig/mod.ts";
+import {
+  move,
+  type RigVm,
+  startGuest,
+  startRelayPair,
+  startTarget,
+  status,
+  until,
+  verified,
+} from "../../lab/rig/mod.ts";
+
+const qemu = artefacts().qemus[0]!;
+const oracle = new GuestOracle();
+let source: RigVm;
+before(async () => {
+  const workload = { setMib: 16, pagesPerSec: 200 };
+  source = await startGuest({ qemu, memoryMib: 128, workload }, oracle);
+});
+after(() => source?.stop());
 
 for (const postcopy of [false, true]) {
   test(`agents die in ${postcopy ? "post-copy" : "pre-copy"}`, { timeout: 120_000 }, async () => {
-    const qemu = artefacts().qemus[0]!;
-    const oracle = new GuestOracle();
     await using stack = new AsyncDisposableStack();
-    const guest = { qemu, memoryMib: 128, workload: { setMib: 16, pagesPerSec: 200 } };
-    const source = await startGuest(guest, oracle);
-    stack.defer(() => source.stop());
     const target = await startTarget(source, qemu, oracle);
     stack.defer(() => target.stop());
     const relays = await startRelayPair({
       folder: source.dir,
       incoming: target.incoming,
-      bandwidthBytesPerSec: 15e6,
+      bandwidthBytesPerSec: 25e6,
       withholdShut: true,
     });
     stack.defer(() => relays.stop());
