@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 /** The most that may leave at once after a pause, as time at the full rate. Long enough for a late timer. */
 const BURST_MS = 10;
 /** A chunk goes onto the line in pieces of at most so much time, as packets would. */
-const GRAIN_MS = 5;
+const GRAIN_MS = 10;
 const GRAIN_BYTES_MIN = 4096;
 
 /** A token bucket that may go into debt: a whole piece leaves at once, and the next one waits. */

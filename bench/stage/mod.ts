@@ -1,0 +1,1 @@
+export { openStage } from "./stage.ts";
