@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const MARK = "GODWIT_DEMO";
 const SCAN_MS = 50;
 const END_MS = 10_000;
 
@@ -13,8 +12,8 @@ export interface Stray {
 }
 
 /**
- * Everything the demo leaves on this host is in one temporary folder, and every process that this one starts from now
- * on, or that those start (agents, relays, QEMUs in sessions of their own), inherits the folder's name in its
+ * Everything a demo or bench leaves on this host is in one temporary folder, and every process that this one starts
+ * from now on, or that those start (agents, relays, QEMUs in sessions of their own), inherits the folder's name in its
  * environment. So all of them can be found again, whoever started them and however far they got.
  */
 export class Sandbox {
@@ -22,10 +21,12 @@ export class Sandbox {
   readonly #mark: string;
   readonly #lastResort = () => this.#endNow();
 
-  constructor() {
-    this.dir = mkdtempSync(join(tmpdir(), "godwit-demo-"));
-    process.env[MARK] = this.dir;
-    this.#mark = `${MARK}=${this.dir}\0`;
+  /** @param name  for the folder and the mark: two kinds of sandboxes do not take each other's processes */
+  constructor(name: "demo" | "bench" = "demo") {
+    const mark = `GODWIT_${name.toUpperCase()}`;
+    this.dir = mkdtempSync(join(tmpdir(), `godwit-${name}-`));
+    process.env[mark] = this.dir;
+    this.#mark = `${mark}=${this.dir}\0`;
     process.on("exit", this.#lastResort);
   }
 
