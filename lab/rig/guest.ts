@@ -3,9 +3,17 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { launchVm, parseSpec, type ResolvedSpec, type RunningVm, stopVm } from "../../src/qemu/mod.ts";
-import { type GuestOracle, guestCommandLine, type Workload } from "../guest/mod.ts";
-import { artefacts, type QemuArtefact } from "../setup/mod.ts";
+import {
+  launchVm,
+  parseSpec,
+  type QemuCommand,
+  type ResolvedSpec,
+  type RunningVm,
+  stopVm,
+  type VmSpecInput,
+} from "../../src/qemu/mod.ts";
+import { guestCommandLine, type Workload } from "../guest/mod.ts";
+import { artefacts } from "../setup/mod.ts";
 
 /** One QEMU of the rig with the console of its guest fed into the oracle. */
 export interface RigVm {
@@ -19,43 +27,78 @@ export interface RigVm {
 }
 
 export interface RigGuest {
-  readonly qemu: QemuArtefact;
+  /** Also a wrapper that starts it elsewhere, in a namespace. */
+  readonly qemu: QemuCommand;
   readonly memoryMib: number;
   readonly workload: Workload;
   /** Versioned, where two QEMU versions have to agree. Default q35. */
   readonly machine?: string;
   readonly cpu?: string;
+  readonly cpus?: number;
+  readonly accel?: "tcg" | "kvm";
+  readonly name?: string;
+  /** Instead of the lab guest's own. */
+  readonly initrd?: string;
+  /** More for the kernel's command line, after the workload's. */
+  readonly append?: string;
+  readonly nics?: VmSpecInput["nics"];
+  readonly disks?: VmSpecInput["disks"];
+  /** How long the boot may take. Default a minute. */
+  readonly bootMs?: number;
 }
 
-/** Starts the lab guest; resolves when its workload runs. */
-export async function startGuest(guest: RigGuest, oracle: GuestOracle): Promise<RigVm> {
+/** Who listens to the guest's console: a `GuestOracle`, or something like it. */
+export interface RigEar {
+  /** @param nowMs  `performance.now()` */
+  feed(chunk: string, nowMs: number): unknown;
+  readonly ready: boolean;
+  readonly faults: readonly string[];
+}
+
+/** The machine of this guest, as an agent or the rig itself would start it. */
+export function rigSpec(guest: Omit<RigGuest, "qemu" | "bootMs">): VmSpecInput {
   const { kernel, initrd } = artefacts();
-  const spec = parseSpec({
-    name: "rig",
+  const { cpus, nics, disks } = guest;
+  const append = guestCommandLine(guest.workload);
+  return {
+    name: guest.name ?? "rig",
     memory: `${guest.memoryMib}MiB`,
     machine: guest.machine ?? "q35",
     cpu: guest.cpu ?? "Nehalem-v1",
-    accel: "tcg",
+    accel: guest.accel ?? "tcg",
     kernel,
-    initrd,
-    append: guestCommandLine(guest.workload),
-    qemu: { binary: guest.qemu.binary, args: [...guest.qemu.args] },
+    initrd: guest.initrd ?? initrd,
+    append: guest.append === undefined ? append : `${append} ${guest.append}`,
     heartbeat: true,
-  });
+    ...(cpus !== undefined && { cpus }),
+    ...(nics !== undefined && { nics }),
+    ...(disks !== undefined && { disks }),
+  };
+}
+
+/** Starts the lab guest; resolves when its workload runs, and leaves nothing when it does not. */
+export async function startGuest(guest: RigGuest, oracle: RigEar): Promise<RigVm> {
+  const { binary, args } = guest.qemu;
+  const spec = parseSpec({ ...rigSpec(guest), qemu: { binary, args: [...args] } });
   const rig = await launch({ mode: "run", spec }, guest.qemu, oracle);
-  await until(() => oracle.ready, 60_000, "the guest's workload to start", oracle);
+  try {
+    await until(() => oracle.ready, guest.bootMs ?? 60_000, "the guest's workload to start", oracle);
+  } catch (error) {
+    await rig.stop();
+    throw error;
+  }
   return rig;
 }
 
 /** Starts a QEMU that waits, stopped, for the guest of `source`. */
-export function startTarget(source: RigVm, qemu: QemuArtefact, oracle: GuestOracle): Promise<RigVm> {
+export function startTarget(source: RigVm, qemu: QemuCommand, oracle: RigEar): Promise<RigVm> {
   return launch({ mode: "incoming", spec: source.vm.spec }, qemu, oracle);
 }
 
 async function launch(
   what: { mode: "run"; spec: ReturnType<typeof parseSpec> } | { mode: "incoming"; spec: ResolvedSpec },
-  qemu: QemuArtefact,
-  oracle: GuestOracle,
+  qemu: QemuCommand,
+  oracle: RigEar,
 ): Promise<RigVm> {
   const top = mkdtempSync(join(tmpdir(), "gw-rig-"));
   const dir = join(top, "vm");
@@ -86,7 +129,7 @@ export async function until(
   condition: () => boolean | Promise<boolean>,
   ms: number,
   what: string,
-  oracle?: GuestOracle,
+  oracle?: Pick<RigEar, "faults">,
 ): Promise<void> {
   const deadline = performance.now() + ms;
   while (!(await condition())) {
@@ -97,7 +140,10 @@ export async function until(
 }
 
 /** Waits until the guest has verified its whole working set after now: the second pass that ends from here on. */
-export async function verified(oracle: GuestOracle, ms = 120_000): Promise<void> {
+export async function verified(
+  oracle: Pick<RigEar, "faults"> & { readonly passesOk: number },
+  ms = 120_000,
+): Promise<void> {
   const goal = oracle.passesOk + 2;
   await until(() => oracle.passesOk >= goal, ms, "two verification passes", oracle);
 }
