@@ -62,7 +62,7 @@ function sourcesKey(): string {
     .filter((name) => name.endsWith(".ts"))
     .sort()
     .map((name) => join(ASSEMBLY, name));
-  for (const file of [join(HERE, "layout.ts"), ...sources]) {
+  for (const file of [join(HERE, "layout.ts"), join(HERE, "ruleNumbers.ts"), ...sources]) {
     hash.update(`\0${relative(HERE, file)}\0`).update(readFileSync(file));
   }
   return hash.digest("hex");

@@ -15,5 +15,17 @@ export const HASHES_AT = 8192;
 export const SECRET_AT = 12288;
 /** A page of zeros, never written. */
 export const ZERO_PAGE_AT = 16384;
+/** u32 each: zero bytes per page of a batch. */
+export const ZERO_COUNTS_AT = 20480;
+/** A byte each: whether a page of a batch holds only zeros. */
+export const ZERO_FLAGS_AT = 21504;
+/** WKdm's dictionary: 16 words, and a 17th that stands for zero. */
+export const WKDM_DICTIONARY_AT = 22528;
+/** WKdm's working copy of a body: 4352 bytes at most, and slack for whole vectors. */
+export const WKDM_BODY_AT = 24576;
+/** WKdm: a byte per dictionary index, 1024 and slack. */
+export const WKDM_INDEXES_AT = 29184;
+/** WKdm: a u16 per low part, 1024 and slack. */
+export const WKDM_LOWS_AT = 30720;
 /** The first 64 KiB are scratch; what lies above belongs to the caller's arenas. */
 export const FREE_START = 65536;

@@ -7,7 +7,7 @@ import { before, describe, it } from "node:test";
 import fc from "fast-check";
 import { buildKernels } from "../../kernels/build.ts";
 import { loadKernels, type PageKernels } from "../../kernels/mod.ts";
-import { xxh3Twin } from "../../kernels/twin.ts";
+import { xxh3Twin } from "../../kernels/twin/mod.ts";
 
 const BYTES_MAX = 4500;
 const u32 = fc.nat(0xffffffff);

@@ -8,7 +8,7 @@ import { before, describe, it } from "node:test";
 import { xxhash3 } from "hash-wasm";
 import { buildKernels } from "../../kernels/build.ts";
 import { BATCH_PAGES_MAX, loadKernels, PAGE_BYTES, type PageKernels } from "../../kernels/mod.ts";
-import { xxh3Twin } from "../../kernels/twin.ts";
+import { xxh3Twin } from "../../kernels/twin/mod.ts";
 import { isGodwitError } from "../../src/errors/mod.ts";
 
 const SEEDS = [

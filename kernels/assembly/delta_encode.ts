@@ -1,0 +1,84 @@
+// Delta of a page against its base: what changed, run by run. The idea is QEMU's XBZRLE (docs/devel/migration, "XBZRLE"),
+// the format is ours: heads of one or two bytes, plain bytes instead of their xor.
+import { changedBits, differs64 } from "./compare";
+import { copyBytes } from "./copy";
+import { FAR_LENGTH_MAX, LONG, NEAR_GAP_MAX } from "./delta_format";
+import { apart, PAGE, readable, writable } from "./ranges";
+
+/** Writes a run of `length` bytes with its head. Returns the place behind it, 0 when it does not fit before `end`. */
+function writeRun(at: usize, end: usize, gap: u32, from: usize, length: u32): usize {
+  if (gap > NEAR_GAP_MAX) {
+    const first = min<u32>(length, FAR_LENGTH_MAX);
+    if (end - at < 2 + first) return 0;
+    store<u8>(at, 0x80 | (gap >> 5));
+    store<u8>(at, (gap << 3) | (first - 1), 1);
+    copyBytes(at + 2, from, first);
+    at += 2 + first;
+    if (first == length) return at;
+    // What is left follows at once.
+    gap = 0;
+    from += first;
+    length -= first;
+  }
+  const room = end - at;
+  if (length < LONG) {
+    if (room < 1 + length) return 0;
+    store<u8>(at, (gap << 4) | (length - 1));
+    copyBytes(at + 1, from, length);
+    return at + 1 + length;
+  }
+  const more = length - LONG;
+  const head: u32 = more < 128 ? 2 : 3;
+  if (room < head + length) return 0;
+  store<u8>(at, (gap << 4) | (LONG - 1));
+  store<u8>(at, more < 128 ? more : (more & 127) | 128, 1);
+  if (more >= 128) store<u8>(at, more >> 7, 2);
+  copyBytes(at + head, from, length);
+  return at + head + length;
+}
+
+/**
+ * Encodes `page` against `base`. Returns the length, at least 1; 0 when it would be above `outMax`. Nothing beyond
+ * `outMax` is ever written.
+ */
+export function deltaEncode(base: usize, page: usize, out: usize, outMax: u32): u32 {
+  readable(base, PAGE);
+  readable(page, PAGE);
+  writable(out, outMax);
+  apart(out, outMax, base, PAGE);
+  apart(out, outMax, page, PAGE);
+  const end = out + outMax;
+  let at = out;
+  let written: u32 = 0;
+  // The run that is not written yet: the next one may join it. None while `stop` is 0.
+  let start: u32 = 0;
+  let stop: u32 = 0;
+  for (let block: u32 = 0; block < <u32>PAGE; block += 64) {
+    if (!differs64(base + block, page + block)) continue;
+    let changed = changedBits(base + block, page + block);
+    // One unchanged byte between two changed ones joins them: a head costs as much as the byte.
+    changed |= (changed << 1) & (changed >> 1);
+    do {
+      const first = <u32>ctz<u64>(changed);
+      const length = <u32>ctz<u64>(~(changed >> first));
+      const from = block + first;
+      if (stop != 0 && from <= stop + 1) {
+        stop = from + length;
+      } else {
+        if (stop != 0) {
+          at = writeRun(at, end, start - written, page + start, stop - start);
+          if (at == 0) return 0;
+          written = stop;
+        }
+        start = from;
+        stop = from + length;
+      }
+      // The carry of this sum clears the lowest run of ones.
+      changed &= changed + (changed & (0 - changed));
+    } while (changed != 0);
+  }
+  // Equal pages: a run of one byte, so that no body is empty.
+  if (stop == 0) stop = 1;
+  at = writeRun(at, end, start - written, page + start, stop - start);
+  return at == 0 ? 0 : <u32>(at - out);
+}
