@@ -153,6 +153,7 @@ export interface System {
 export interface Operations {
   readonly endedAtMs: Float64Array;
   readonly latencyMs: Float64Array;
+  /** Since the last `take` as well. */
   readonly requestsLost: number | null;
   readonly connectionsLost: number | null;
 }
@@ -182,6 +183,8 @@ export interface Load {
   readonly network: boolean;
   /** Initial RAM disks after the lab guest's own, in order; QEMU gets one file made of all. */
   readonly initrd: string;
+  /** Raw disks that the guest only reads (`disks` of the VM's spec: format raw, readOnly true), the same on both hosts. */
+  readonly disks?: readonly string[];
   /** More for the kernel's command line. */
   append(address: string | null): string;
   /** Starts the client; resolves when the load is warm: what it fills is full. Null: no client. */

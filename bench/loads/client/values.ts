@@ -1,0 +1,32 @@
+import { randomOf } from "./random.ts";
+
+const POOL_BYTES = 1 << 20;
+const PIECE_BYTES = 512;
+const WORDS = ["user", "session", "visited", "true", "false", "price", "stock", "Oslo", "Riga", "null"];
+
+/** What values are cut from: by turns text like that of a web session, and incompressible bytes. */
+function makePool(): Buffer {
+  const random = randomOf(7);
+  const pool = Buffer.alloc(POOL_BYTES);
+  for (let at = 0; at < POOL_BYTES; at += 2 * PIECE_BYTES) {
+    let text = "";
+    while (text.length < PIECE_BYTES)
+      text += `"${WORDS[random() % WORDS.length]}": "${WORDS[random() % WORDS.length]}", `;
+    pool.write(text.slice(0, PIECE_BYTES), at, "latin1");
+    for (let byte = 0; byte < PIECE_BYTES; byte += 4) pool.writeUInt32LE(random(), at + PIECE_BYTES + byte);
+  }
+  return pool;
+}
+
+const pool = makePool();
+
+/** The value of a key in one of its versions: 1 to 5 KiB, 3 on average, which names both. */
+export function valueAt(key: number, version: number): Buffer {
+  const random = randomOf(((key + 1) * 0x9e3779b1) ^ (version * 0x85ebca6b) || 1);
+  random();
+  const bytes = 1024 + (random() % 4096);
+  const at = random() % (POOL_BYTES - bytes);
+  const value = Buffer.from(pool.subarray(at, at + bytes));
+  value.write(`${key} ${version} `, "latin1");
+  return value;
+}
