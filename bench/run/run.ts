@@ -5,7 +5,7 @@ import type { Home, Load, OpenHomeOptions, OpenStageOptions, Stage, System } fro
 import { Interrupted, orInterrupted } from "./interrupt.ts";
 import { checkout, machine } from "./machine.ts";
 import { type PlannedCell, planRun, type Step } from "./plan.ts";
-import { failedSample, takeSample } from "./sample.ts";
+import { failedSample, PAUSES, type Pauses, takeSample } from "./sample.ts";
 import { type Family, Slot } from "./slot.ts";
 
 /** What the runner puts together, handed in so that its own rules can be tested without a QEMU. */
@@ -24,8 +24,8 @@ export interface Run {
   readonly repeats: number;
   readonly seed: number;
   readonly loopback: boolean;
-  /** A guest that was stopped a moment ago catches up first. Default 1 s. */
-  readonly settleMs?: number;
+  /** Default PAUSES. */
+  readonly pauses?: Pauses;
   /** As it was typed. */
   readonly command: string;
   readonly signal: AbortSignal;
@@ -33,8 +33,6 @@ export interface Run {
   onSample(sample: Sample, done: number, of: number): void;
   onWord(text: string): void;
 }
-
-const SETTLE_MS = 1_000;
 
 type Skipped = BenchResult["skipped"][number];
 
@@ -129,7 +127,7 @@ async function runCell(
   steps: readonly Step[],
   onSample: (sample: Sample) => void,
 ): Promise<string | null> {
-  const { signal, settleMs = SETTLE_MS } = run;
+  const { signal, pauses = PAUSES } = run;
   const familyOf = (system: string) => run.known.find(({ name }) => name === system)!.family;
   const load = parts.loadNamed(cell.load);
   const families = [...new Set(steps.map(({ system }) => familyOf(system)))].sort();
@@ -162,7 +160,7 @@ async function runCell(
       return `the load ${load.name} needs a network for guests, and so root and network namespaces`;
     for (const step of steps) {
       const slot = slots.find(({ family }) => family === familyOf(step.system))!;
-      onSample(await takeSample({ stage, cell, load, slots, signal, settleMs }, slot, step));
+      onSample(await takeSample({ stage, cell, load, slots, signal, pauses }, slot, step));
     }
     return null;
   } finally {

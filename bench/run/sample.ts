@@ -11,17 +11,24 @@ import type { Step } from "./plan.ts";
 import type { Slot } from "./slot.ts";
 import { nowMs, watchWire } from "./wire.ts";
 
-/** A client's rate needs longer to be told than a guest to catch up. */
-const CLIENT_BEFORE_MS = 3_000;
-const CLIENT_AFTER_MS = 3_000;
 const VERIFY_MS = 90_000;
+
+/** How long is waited around a move. */
+export interface Pauses {
+  /** A guest that was stopped a moment ago catches up first. */
+  readonly settleMs: number;
+  /** The spans before the order and after the end in which a client is watched. */
+  readonly clientMs: number;
+}
+
+export const PAUSES: Pauses = { settleMs: 1_000, clientMs: 3_000 };
 
 export interface SampleContext {
   readonly stage: Stage;
   readonly cell: BenchCell;
   readonly load: Load;
   readonly slots: readonly Slot[];
-  readonly settleMs: number;
+  readonly pauses: Pauses;
   readonly signal: AbortSignal;
 }
 
@@ -63,13 +70,13 @@ export function failedSample(cell: BenchCell, step: Step, error: unknown): Sampl
 type Figures = Pick<Sample, "outcome" | "error" | "oracleClean" | "equal" | "ledger">;
 
 async function measured(context: SampleContext, slot: Slot, home: Home, system: string): Promise<Figures> {
-  const { cell, load, stage } = context;
+  const { cell, load, stage, pauses } = context;
   const { clients } = slot;
   const way = stage.way(home.at);
-  await sleep(context.settleMs);
+  await sleep(pauses.settleMs);
   await takeAll(clients); // what ended while the guest caught up is of no span
   const beforeMs = nowMs();
-  if (clients.length > 0) await sleep(CLIENT_BEFORE_MS);
+  if (clients.length > 0) await sleep(pauses.clientMs);
 
   const energyBefore = energyNow();
   const watching = new AbortController();
@@ -88,7 +95,7 @@ async function measured(context: SampleContext, slot: Slot, home: Home, system: 
 
   const orderedAtMs = Math.min(...facts.map((one) => one.orderedAtMs));
   const endedAtMs = Math.max(...facts.map((one) => one.endedAtMs));
-  if (clients.length > 0) await sleep(Math.max(0, endedAtMs + CLIENT_AFTER_MS - nowMs()));
+  if (clients.length > 0) await sleep(Math.max(0, endedAtMs + pauses.clientMs - nowMs()));
   const untilMs = nowMs();
   const operations = await takeAll(clients);
   const client =

@@ -89,13 +89,20 @@ export class Slot {
 
   async #warm(home: Home): Promise<void> {
     const { load, stage, cell, first } = this.#options;
+    // at once for all: a load says only once that it is warm
+    const starts = await Promise.allSettled(
+      home.guests.map((guest) => {
+        const nic = load.network ? stage.nic(first + guest.index) : null;
+        return load.start({
+          guest,
+          network: nic === null ? null : { address: nic.address, client: stage.client! },
+        });
+      }),
+    );
+    this.#clients = starts.flatMap((start) => (start.status === "fulfilled" ? (start.value ?? []) : []));
+    const failed = starts.find((start) => start.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
     if (cell.fillMib > 0) await Promise.all(home.guests.map((guest) => filled(guest, cell.fillMib)));
-    for (const guest of home.guests) {
-      const nic = load.network ? stage.nic(first + guest.index) : null;
-      const network = nic === null ? null : { address: nic.address, client: stage.client! };
-      const client = await load.start({ guest, network });
-      if (client !== null) this.#clients.push(client);
-    }
   }
 
   /** At any moment, also while it boots. Leaves nothing; the next `running` boots anew. */

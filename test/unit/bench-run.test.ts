@@ -11,11 +11,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type BenchCell, CELLS, cellsNamed } from "../../bench/cells/mod.ts";
 import { benchOptions, keepResult, newest, type Run, runBench, sampleLine } from "../../bench/run/mod.ts";
-import type { Home, HostName, Load, MoveFacts, Stage, System } from "../../bench/types.ts";
+import type { Home, HostName, Load, LoadClient, MoveFacts, Stage, System } from "../../bench/types.ts";
 import { parseResult } from "../../src/bench/mod.ts";
 
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 function facts(error: string | null): MoveFacts {
-  const orderedAtMs = performance.timeOrigin + performance.now();
+  const orderedAtMs = now();
   return {
     orderedAtMs,
     migrateAtMs: orderedAtMs,
@@ -40,6 +44,8 @@ interface World {
   readonly open: Set<string>;
   apart: boolean;
   network: boolean;
+  /** null: the load has no client. */
+  unit: string | null;
   /** Asked before each move: null moves, a text fails, "lost" loses the guest. */
   verdict: (system: string) => string | null;
   boot: (family: string) => void;
@@ -52,6 +58,7 @@ function world(): World {
     open: new Set(),
     apart: true,
     network: false,
+    unit: null,
     verdict: () => null,
     boot: () => {},
     oracle: () => {},
@@ -93,6 +100,27 @@ function fakeHome(of: World, family: Home["family"]): Home {
   };
 }
 
+/** One operation every 10 ms of 1 ms, as long as it runs. */
+function fakeClient(of: World): LoadClient {
+  of.open.add("client");
+  let sinceMs = now();
+  return {
+    async take() {
+      const endedAtMs = Float64Array.from(
+        { length: Math.floor((now() - sinceMs) / 10) },
+        (_, i) => sinceMs + i * 10,
+      );
+      sinceMs = now();
+      return { endedAtMs, latencyMs: endedAtMs.map(() => 1), requestsLost: 0, connectionsLost: 0 };
+    },
+    pause: async () => void of.log.push("quiet client"),
+    resume: async () => void of.log.push("busy client"),
+    async stop() {
+      of.open.delete("client");
+    },
+  };
+}
+
 function fakeStage(of: World): Stage {
   of.open.add("stage");
   return {
@@ -129,7 +157,7 @@ function run(of: World, more: Partial<Run> = {}) {
     repeats: 1,
     seed: 1,
     loopback: false,
-    settleMs: 1,
+    pauses: { settleMs: 1, clientMs: 50 },
     command: "npm run bench",
     signal: new AbortController().signal,
     onSample: () => {},
@@ -137,10 +165,10 @@ function run(of: World, more: Partial<Run> = {}) {
     ...more,
   };
   const load: Load = {
-    ...{ name: "none", about: "", unit: null, initrd: "" },
+    ...{ name: "none", about: "", unit: of.unit, initrd: "" },
     network: of.network,
     append: () => "",
-    start: async () => null,
+    start: async () => (of.unit === null ? null : fakeClient(of)),
   };
   return runBench(given, {
     openStage: async () => fakeStage(of),
@@ -182,6 +210,23 @@ test("while one family is measured the other one is paused", async () => {
     if (verb === "pause" || verb === "close") running.delete(what);
     if (verb === "move") assert.deepEqual([...running], [what.split("-")[0]], of.log.join(", "));
   }
+});
+
+test("a client is watched before, during and after, and is quiet while its guest is paused", async () => {
+  const of = world();
+  of.unit = "GET";
+  const result = await run(of, { repeats: 2 });
+  for (const { ledger } of result.samples) {
+    const { unit, before, during, after } = ledger.client!;
+    assert.equal(unit, "GET");
+    assert(before.operations > 0 && before.durationMs > 48 && after.operations > 0 && after.durationMs > 48);
+    assert.equal(during.durationMs.toFixed(0), "10");
+  }
+  const quiet = of.log.flatMap((line, i) => (line === "quiet client" ? [of.log[i + 1]] : []));
+  assert(quiet.length > 0 && quiet.every((line) => line!.startsWith("pause ")), of.log.join(", "));
+  const busy = of.log.flatMap((line, i) => (line === "busy client" ? [of.log[i - 1]] : []));
+  assert(busy.length > 0 && busy.every((line) => line!.startsWith("resume ")), of.log.join(", "));
+  assert.deepEqual([...of.open], []);
 });
 
 test("a failed move is a failed sample, and its home goes on; a lost home is booted anew", async () => {
