@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { VERSION } from "../agent/mod.ts";
 import { EXIT, isGodwitError } from "../errors/mod.ts";
 import { agentRunCommand } from "./agentRun.ts";
+import { benchCommand } from "./bench.ts";
 import { doctorCommand } from "./doctor.ts";
 import { dumpCommand } from "./dump.ts";
 import { migrateCommand } from "./migrate.ts";
@@ -25,7 +26,8 @@ export function program(): Command {
     .addCommand(historyCommand())
     .addCommand(doctorCommand())
     .addCommand(relayCommand())
-    .addCommand(dumpCommand());
+    .addCommand(dumpCommand())
+    .addCommand(benchCommand());
   everyCommand(root, (command) => command.exitOverride().showHelpAfterError("(see --help)"));
   return root;
 }

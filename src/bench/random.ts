@@ -1,0 +1,14 @@
+/**
+ * Random numbers in [0, 1) that are the same for the same seed (mulberry32): good enough to shuffle, and every run of
+ * the bench and of its comparisons can be repeated.
+ * @param seed  an integer; its low 32 bits are used
+ */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
