@@ -21,6 +21,8 @@ export interface Run {
   readonly systems: readonly System[] | null;
   readonly known: readonly System[];
   readonly qemu: OpenHomeOptions["qemu"];
+  /** What runs the guests. */
+  readonly accel: "kvm" | "tcg";
   readonly repeats: number;
   readonly seed: number;
   readonly loopback: boolean;
@@ -42,7 +44,7 @@ type Skipped = BenchResult["skipped"][number];
  */
 export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
   const startedAt = new Date();
-  const about = { ...checkout(), machine: machine("tcg") };
+  const about = { ...checkout(), machine: machine(run.accel) };
   const skipped: Skipped[] = [];
   const samples: Sample[] = [];
   let interrupted = false;

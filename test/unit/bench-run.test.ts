@@ -154,6 +154,7 @@ function run(of: World, more: Partial<Run> = {}) {
     systems: SYSTEMS,
     known: SYSTEMS,
     qemu: { version: "10.0.2", binary: "qemu", args: [] },
+    accel: "tcg",
     repeats: 1,
     seed: 1,
     loopback: false,
