@@ -53,12 +53,12 @@ export const RECIPES = {
   "stock-postcopy-capped": {
     capabilities: ["postcopy-ram"],
     parameters: capped,
-    postcopy: "afterFirstPass",
+    postcopy: "atOnce",
   },
   "stock-postcopy-preempt": {
     capabilities: ["postcopy-ram", "postcopy-preempt"],
     parameters: capped,
-    postcopy: "afterFirstPass",
+    postcopy: "atOnce",
   },
 } as const satisfies Record<string, StockRecipe>;
 

@@ -61,14 +61,14 @@ export const STOCK_SYSTEMS: readonly StockSystem[] = [
   stock("stock-postcopy", `${BASE}, post-copy from the start.`, "B4"),
   stock(
     "stock-postcopy-after-pass",
-    `${BASE}, post-copy after the first pass, as libvirt's --postcopy-after-precopy.`,
+    `${BASE}, post-copy after the first pass, as libvirt's --postcopy-after-precopy; a guest that converges within that pass does not need it.`,
   ),
   stock(
     "stock-postcopy-capped",
-    `${BASE}, post-copy after the first pass; its background takes 60 % of the link's rate.`,
+    `${BASE}, post-copy from the start; its background takes 60 % of the link's rate.`,
   ),
   stock(
     "stock-postcopy-preempt",
-    `${BASE}, post-copy after the first pass; background at 60 % of the link's rate, requested pages on a channel of their own (postcopy-preempt).`,
+    `${BASE}, post-copy from the start; background at 60 % of the link's rate, requested pages on a channel of their own (postcopy-preempt).`,
   ),
 ];
