@@ -1,6 +1,6 @@
 /** Two agents as two hosts on loopback, with a real lab guest: what tests of whole migrations need. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,8 @@ import type { Report } from "../../src/migration/mod.ts";
 export interface HostOptions {
   readonly name: string;
   readonly qemu: QemuArtefact;
+  /** Sees each line of the agent's log at once, when there is no time to ask for it. */
+  readonly watch?: (line: string) => void;
 }
 
 /** One agent, spoken to over its socket as any client does. */
@@ -36,7 +38,7 @@ export class Host {
     this.#log = log;
   }
 
-  static async start({ name, qemu }: HostOptions): Promise<Host> {
+  static async start({ name, qemu, watch }: HostOptions): Promise<Host> {
     const dir = mkdtempSync(join(tmpdir(), "gw-"));
     const logPath = join(dir, "agent.log");
     const { binary, args } = qemu;
@@ -45,7 +47,15 @@ export class Host {
       stateDir: join(dir, "s"),
       peer: "127.0.0.1:0",
       qemu: { binary, args },
-      log: pino({ level: "debug" }, pino.destination({ dest: logPath, sync: true })),
+      log: pino(
+        { level: "debug" },
+        {
+          write(line) {
+            appendFileSync(logPath, line);
+            watch?.(line);
+          },
+        },
+      ),
     });
     return new Host(name, dir, agent, logPath);
   }
