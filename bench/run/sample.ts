@@ -80,7 +80,7 @@ async function measured(context: SampleContext, slot: Slot, home: Home, system: 
 
   const energyBefore = energyNow();
   const watching = new AbortController();
-  const watch = watchWire(way, watching.signal);
+  const watch = watchWire(way, watching.signal, context.signal);
   watch.catch(() => undefined); // told below, where it is waited for
   const countersBefore = await counters(way);
   let facts: readonly MoveFacts[];

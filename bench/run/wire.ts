@@ -9,8 +9,12 @@ export function nowMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** Reads a way's counter ten times a second until it is told to stop; resolves then with what it read. */
-export async function watchWire(way: Way, signal: AbortSignal): Promise<WirePoint[]> {
+/**
+ * Reads a way's counter ten times a second until `over`, and once more then; resolves with what it read.
+ * @param interrupted  ends it as well, without a word more to a shaper that is about to be closed
+ */
+export async function watchWire(way: Way, over: AbortSignal, interrupted: AbortSignal): Promise<WirePoint[]> {
+  const signal = AbortSignal.any([over, interrupted]);
   const points: WirePoint[] = [];
   const read = async () => {
     const { forward } = await way.wireBytes();
@@ -22,6 +26,6 @@ export async function watchWire(way: Way, signal: AbortSignal): Promise<WirePoin
       if (!signal.aborted) throw error;
     });
   }
-  await read();
+  if (!interrupted.aborted) await read();
   return points;
 }
