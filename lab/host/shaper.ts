@@ -17,7 +17,7 @@ export interface ShaperOptions extends Forward {
   readonly more?: readonly Forward[];
   /** Limit of each direction on its own, all connections together. Default: none. */
   readonly bytesPerSec?: number;
-  /** Added to each direction. Default 0. */
+  /** Added to each direction, exact to about 1 ms: below that it is lost in what the machine adds. Default 0. */
   readonly latencyMs?: number;
   /** The latency of a piece of data is evenly spread over latencyMs ± jitterMs; order is kept. Default 0. */
   readonly jitterMs?: number;
