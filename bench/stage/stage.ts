@@ -11,7 +11,7 @@ import {
   type StageHost,
   type Way,
 } from "../types.ts";
-import { GUESTS_MAX, makeGuestNetwork, nicOf, type Place } from "./guest_network.ts";
+import { GUESTS_MAX, makeGuestNetwork, nicOf, type Place } from "./guestNetwork.ts";
 import { tuneNamespace } from "./kernel.ts";
 import { FIXED_PORTS, freePorts, type Ports } from "./ports.ts";
 import { openWay, SHAPED_ADDRESS } from "./way.ts";
