@@ -20,12 +20,18 @@ export const ZERO_COUNTS_AT = 20480;
 /** A byte each: whether a page of a batch holds only zeros. */
 export const ZERO_FLAGS_AT = 21504;
 /** WKdm's dictionary: 16 words, and a 17th that stands for zero. */
-export const WKDM_DICTIONARY_AT = 22528;
+export const WKDM_DICTIONARY_AT = 21760;
+/** WKdm: vectors that sort and mask the lanes of four words, by a mask of four bits; five tables of 256 bytes. */
+export const WKDM_TABLES_AT = 22016;
 /** WKdm's working copy of a body: 4352 bytes at most, and slack for whole vectors. */
 export const WKDM_BODY_AT = 24576;
 /** WKdm: a byte per dictionary index, 1024 and slack. */
 export const WKDM_INDEXES_AT = 29184;
 /** WKdm: a u16 per low part, 1024 and slack. */
 export const WKDM_LOWS_AT = 30720;
+/** WKdm: a u32 per word of the page: where in the dictionary it belongs. */
+export const WKDM_SLOTS_AT = 32896;
+/** WKdm: a u32 per word of the page: what the dictionary held there (encoder), what to keep of it (decoder). */
+export const WKDM_KNOWN_AT = 36992;
 /** The first 64 KiB are scratch; what lies above belongs to the caller's arenas. */
 export const FREE_START = 65536;

@@ -1,12 +1,38 @@
 // Delta of a page against its base: what changed, run by run. The idea is QEMU's XBZRLE (docs/devel/migration, "XBZRLE"),
 // the format is ours: heads of one or two bytes, plain bytes instead of their xor.
-import { changedBits, differs64 } from "./compare";
+import { allOf, bitsOf, equal16 } from "./compare";
 import { copyBytes } from "./copy";
 import { FAR_LENGTH_MAX, LONG, NEAR_GAP_MAX } from "./delta_format";
 import { apart, PAGE, readable, writable } from "./ranges";
 
-/** Writes a run of `length` bytes with its head. Returns the place behind it, 0 when it does not fit before `end`. */
-function writeRun(at: usize, end: usize, gap: u32, from: usize, length: u32): usize {
+/** Room that a short run takes, and bytes that it reads, when whole vectors are copied. */
+const SHORT_ROOM: usize = 18;
+const SHORT_LAST: u32 = 4096 - 16;
+
+/** Writes the run from byte `start` to `stop` of the page with its head. Returns the place behind it, or 0: no room. */
+// @ts-ignore: decorator
+@inline
+function writeRun(at: usize, end: usize, page: usize, written: u32, start: u32, stop: u32): usize {
+  const gap = start - written;
+  const length = stop - start;
+  if (length < LONG && start <= SHORT_LAST && end - at >= SHORT_ROOM) {
+    if (gap <= NEAR_GAP_MAX) {
+      store<u8>(at, (gap << 4) | (length - 1));
+      v128.store(at, v128.load(page + start), 1);
+      return at + 1 + length;
+    }
+    if (length <= FAR_LENGTH_MAX) {
+      store<u8>(at, 0x80 | (gap >> 5));
+      store<u8>(at, (gap << 3) | (length - 1), 1);
+      store<u64>(at, load<u64>(page + start), 2);
+      return at + 2 + length;
+    }
+  }
+  return writeAnyRun(at, end, gap, page + start, length);
+}
+
+/** The same for any length and any room: writes not one byte more. */
+function writeAnyRun(at: usize, end: usize, gap: u32, from: usize, length: u32): usize {
   if (gap > NEAR_GAP_MAX) {
     const first = min<u32>(length, FAR_LENGTH_MAX);
     if (end - at < 2 + first) return 0;
@@ -54,8 +80,13 @@ export function deltaEncode(base: usize, page: usize, out: usize, outMax: u32): 
   let start: u32 = 0;
   let stop: u32 = 0;
   for (let block: u32 = 0; block < <u32>PAGE; block += 64) {
-    if (!differs64(base + block, page + block)) continue;
-    let changed = changedBits(base + block, page + block);
+    const e0 = equal16(base + block, page + block);
+    const e1 = equal16(base + block + 16, page + block + 16);
+    const e2 = equal16(base + block + 32, page + block + 32);
+    const e3 = equal16(base + block + 48, page + block + 48);
+    if (allOf(e0, e1, e2, e3)) continue;
+    // A bit per byte, the first the lowest.
+    let changed = ~(bitsOf(e0) | (bitsOf(e1) << 16) | (bitsOf(e2) << 32) | (bitsOf(e3) << 48));
     // One unchanged byte between two changed ones joins them: a head costs as much as the byte.
     changed |= (changed << 1) & (changed >> 1);
     do {
@@ -66,7 +97,7 @@ export function deltaEncode(base: usize, page: usize, out: usize, outMax: u32): 
         stop = from + length;
       } else {
         if (stop != 0) {
-          at = writeRun(at, end, start - written, page + start, stop - start);
+          at = writeRun(at, end, page, written, start, stop);
           if (at == 0) return 0;
           written = stop;
         }
@@ -79,6 +110,6 @@ export function deltaEncode(base: usize, page: usize, out: usize, outMax: u32): 
   }
   // Equal pages: a run of one byte, so that no body is empty.
   if (stop == 0) stop = 1;
-  at = writeRun(at, end, start - written, page + start, stop - start);
+  at = writeRun(at, end, page, written, start, stop);
   return at == 0 ? 0 : <u32>(at - out);
 }

@@ -59,7 +59,14 @@ export function wkdmEncodeTwin(page: Uint8Array, outMax: number): Uint8Array | u
     dictionary[slot] = word;
   }
   const body = Uint8Array.from([
-    ...pack(tags, 2),
+    ...pack(
+      tags.map((tag) => tag & 1),
+      1,
+    ),
+    ...pack(
+      tags.map((tag) => tag >> 1),
+      1,
+    ),
     ...pack(misses, 32),
     ...pack(lows, 10),
     ...pack(indexes, 4),
@@ -70,7 +77,9 @@ export function wkdmEncodeTwin(page: Uint8Array, outMax: number): Uint8Array | u
 /** The page, or the number of the rule that the body breaks. */
 export function wkdmDecodeTwin(body: Uint8Array): Uint8Array | number {
   if (body.length < WORDS / 4) return WKDM_LENGTH;
-  const tags = unpack(body.subarray(0, WORDS / 4), WORDS, 2)!;
+  const first = unpack(body.subarray(0, WORDS / 8), WORDS, 1)!;
+  const second = unpack(body.subarray(WORDS / 8, WORDS / 4), WORDS, 1)!;
+  const tags = first.map((bit, i) => bit + 2 * second[i]!);
   const count = (tag: number): number => tags.filter((one) => one === tag).length;
   const lowsAt = WORDS / 4 + 4 * count(MISS);
   const indexesAt = lowsAt + Math.ceil((10 * count(PARTIAL)) / 8);
