@@ -1,2 +1,3 @@
 /** Homes keep the guests of one family on a stage and move them. */
+export { openGodwitHome } from "./godwitHome.ts";
 export { openStockHome } from "./stockHome.ts";
