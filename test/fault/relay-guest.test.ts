@@ -1,15 +1,13 @@
 /**
  * Goal: whatever dies, differs or interferes while a guest is on its way through bare relays, the failure is named at
  * both ends with the right exit code, and the guest is not lost: it goes on at the source with its memory whole.
- * Method: one real guest that must survive a row of failing moves: real QEMUs, `godwit relay` as real processes, faults
- * by signals, by other machines, by strangers and by someone in the middle of the link. After each the source QEMU must
- * run and the guest's own oracle must verify its whole working set again.
+ * Method: one real guest per QEMU that must survive a row of failing moves: real QEMUs, `godwit relay` as real processes,
+ * faults by signals, by other machines, by strangers and by someone in the middle of the link. After each the source QEMU
+ * must run and the guest's own oracle must verify its whole working set again. Then the older QEMU's guest moves in spite
+ * of what interferes, and dies in the end.
  */
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import net from "node:net";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { artefacts, GuestOracle, type QemuArtefact } from "../../lab/mod.ts";
@@ -26,48 +24,17 @@ import {
 import type { ErrorCode } from "../../src/errors/mod.ts";
 import type { ResolvedSpec } from "../../src/qemu/mod.ts";
 import { startLinkProxy } from "../tools/linkProxy.ts";
-import { RelayCli, reports, say, tcp, temporaryFolder } from "../tools/relayCli.ts";
+import { reports, tcp, temporaryFolder } from "../tools/relayCli.ts";
+import { held, lay, type RelayPath, running } from "../tools/relayPath.ts";
+import { arrivesInSpite } from "./relay-arrivals.ts";
 
 const LIMIT = { timeout: 120_000 };
 /** Slow enough that a move of this guest is in its first pass for some seconds. */
 const SLOW = 6e6;
 const GUEST = { memoryMib: 128, workload: { setMib: 16, pagesPerSec: 200 } };
-const HTTP = "GET / HTTP/1.1\r\nHost: relay\r\n\r\n";
 const { qemus } = artefacts();
 const [older] = qemus;
 assert.ok(older);
-
-/** The way between two QEMUs. */
-interface Path {
-  readonly source: RelayCli;
-  readonly target: RelayCli;
-  /** The source relay's socket. */
-  readonly path: string;
-  readonly report: string;
-}
-
-interface PathOptions {
-  readonly folder: string;
-  readonly forward: string;
-  readonly sourceFlags?: readonly string[];
-  readonly targetFlags?: readonly string[];
-  /** Who stands between the relays, given the target relay's address. */
-  readonly via?: (to: string) => Promise<string>;
-}
-
-/** Both relays, ready; they end with the stack. */
-async function lay(stack: AsyncDisposableStack, options: PathOptions): Promise<Path> {
-  const path = join(options.folder, "q.sock");
-  const report = join(options.folder, "report.json");
-  const forward = ["--listen", "127.0.0.1:0", "--forward", `unix:${options.forward}`];
-  const target = stack.use(new RelayCli("target", ...forward, ...(options.targetFlags ?? [])));
-  const to = await target.listening();
-  const via = options.via ? await options.via(to) : to;
-  const flags = options.sourceFlags ?? ["--report", report];
-  const source = stack.use(new RelayCli("source", "--listen", `unix:${path}`, "--to", via, ...flags));
-  await source.listening();
-  return { source, target, path, report };
-}
 
 async function capabilities(vm: RigVm, names: readonly string[], state: boolean): Promise<void> {
   await vm.vm.monitor.execute("migrate-set-capabilities", {
@@ -76,36 +43,6 @@ async function capabilities(vm: RigVm, names: readonly string[], state: boolean)
       state: state || capability === "return-path",
     })),
   });
-}
-
-/** A move that has reached the point where the target runs and the source has not been told. */
-async function held(
-  stack: AsyncDisposableStack,
-  folder: string,
-  source: RigVm,
-  target: RigVm,
-  flags: readonly string[],
-) {
-  let proxy = await startLinkProxy(tcp("127.0.0.1:1"), {});
-  await proxy.close();
-  const path = await lay(stack, {
-    ...{ folder, forward: target.incoming, sourceFlags: flags, targetFlags: flags },
-    via: async (to) => {
-      proxy = await startLinkProxy(tcp(to), { holdFromDigest: 3 }); // 3: before the end of memory (docs/wire.md)
-      stack.defer(() => proxy.close());
-      return proxy.address;
-    },
-  });
-  const moving = move(source, target, { to: `unix:${path.path}`, at: `unix:${target.incoming}` });
-  moving.catch(() => undefined); // in doubt it fails when the test decides so
-  await until(() => running(target), 60_000, "the target to run");
-  assert.ok(proxy.holding());
-  assert.ok(!(await running(source)));
-  return { path, proxy, moving };
-}
-
-async function running(vm: RigVm): Promise<boolean> {
-  return (await vm.vm.monitor.execute("query-status")).running;
 }
 
 /** A QEMU like `source`'s, but with another machine, that waits for it. */
@@ -134,7 +71,7 @@ for (const qemu of qemus) {
 
     /** A slow move; `fault` comes when pages are crossing. The move itself must fail. */
     async function failing(
-      to: { vm: RigVm; path: Path; bytesPerSec?: number },
+      to: { vm: RigVm; path: RelayPath; bytesPerSec?: number },
       fault: () => Promise<void> | void,
     ): Promise<void> {
       const { vm, path } = to;
@@ -167,8 +104,8 @@ for (const qemu of qemus) {
         bytesPerSec?: number;
         via?: (to: string) => Promise<string>;
       },
-      fault: (path: Path, vm: RigVm) => Promise<void> | void,
-      outcome: (path: Path, vm: RigVm) => Promise<unknown>,
+      fault: (path: RelayPath, vm: RigVm) => Promise<void> | void,
+      outcome: (path: RelayPath, vm: RigVm) => Promise<unknown>,
     ): Promise<void> {
       using folder = temporaryFolder();
       await using stack = new AsyncDisposableStack();
@@ -182,7 +119,7 @@ for (const qemu of qemus) {
       await unharmed();
     }
 
-    function both(path: Path, code: ErrorCode, says: RegExp): Promise<unknown> {
+    function both(path: RelayPath, code: ErrorCode, says: RegExp): Promise<unknown> {
       return Promise.all([path.source.fails(code, says), path.target.fails(code, says)]);
     }
 
@@ -342,167 +279,17 @@ for (const qemu of qemus) {
         await unharmed();
       },
     );
+
+    if (qemu === older) {
+      arrivesInSpite({
+        ...{ qemu, oracle },
+        at: () => source,
+        movedTo: (vm) => {
+          source = vm;
+        },
+      });
+    }
   });
 }
 
 function nothing(): void {}
-
-describe(`${older.version}: the guest arrives in spite of it`, () => {
-  test(
-    "strangers, before and during a move; the bandwidth's cap; a disk full for the report",
-    LIMIT,
-    async () => {
-      using folder = temporaryFolder();
-      await using stack = new AsyncDisposableStack();
-      const oracle = new GuestOracle();
-      const source = await startGuest({ qemu: older, ...GUEST }, oracle);
-      stack.defer(() => source.stop());
-      const target = await startTarget(source, older, oracle);
-      stack.defer(() => target.stop());
-      let to = "";
-      const path = await lay(stack, {
-        ...{ folder: folder.path, forward: target.incoming },
-        sourceFlags: ["--bandwidth", "120Mbit", "--report", "/dev/full"],
-        via: async (address) => {
-          to = address;
-          return address;
-        },
-      });
-      const silent = [net.connect(path.path), net.connect(tcp(to))];
-      for (const socket of silent) stack.defer(() => void socket.on("error", nothing).destroy());
-
-      const moved = await move(source, target, {
-        to: `unix:${path.path}`,
-        at: `unix:${target.incoming}`,
-        during: async () => {
-          await until(async () => (await status(source)) === "active", 20_000, "the first pass", oracle);
-          for (const where of [{ path: path.path }, tcp(to)]) {
-            assert.deepEqual(await say(where, HTTP), Buffer.alloc(0));
-            assert.deepEqual(
-              await say(where, Buffer.concat([Buffer.from([0xff]), randomBytes(50_000)])),
-              Buffer.alloc(0),
-            );
-          }
-          // Another VM's migration, as far as its first bytes tell.
-          assert.deepEqual(
-            await say({ path: path.path }, Buffer.from("5145564d00000003", "hex")),
-            Buffer.alloc(0),
-          );
-          assert.equal(await status(source), "active", "all that was in the middle of the move");
-        },
-      });
-      assert.equal(moved.info.status, "completed");
-      await Promise.all([path.source.ends(0), path.target.ends(0)]);
-      await verified(oracle);
-      assert.deepEqual(oracle.faults, []);
-
-      assert.match(path.source.stderr, /refused a second connection: one migration at a time/);
-      assert.match(path.target.stderr, /turned away 127\.0\.0\.1:\d+: magic/);
-      assert.match(path.source.stderr, /report could not be written to \/dev\/full: ENOSPC/);
-      const [report] = reports(path.source.stdout);
-      assert.equal(report?.status, "completed");
-      assert.equal(report?.equal, true);
-      // 120 Mbit are 15e6 bytes per second; a busy machine can only make it slower.
-      const { wireBytes, totalTimeMs } = report!;
-      assert.ok(
-        wireBytes.forward / (totalTimeMs / 1000) < 1.2 * 15e6,
-        `${wireBytes.forward} bytes in ${totalTimeMs} ms`,
-      );
-    },
-  );
-
-  test("there, back and there again through two pairs of relays with --keep", LIMIT, async () => {
-    using folder = temporaryFolder();
-    await using stack = new AsyncDisposableStack();
-    const oracle = new GuestOracle();
-    let source = await startGuest({ qemu: older, ...GUEST }, oracle);
-    stack.defer(() => source.stop());
-    const pairs = ["a", "b"].map((name) => {
-      const at = join(folder.path, name);
-      mkdirSync(at);
-      const keep = ["--keep", "--report", join(at, "report.json")];
-      return { at, forward: join(at, "in.sock"), keep };
-    });
-    const paths: Path[] = [];
-    for (const { at, forward, keep } of pairs)
-      paths.push(await lay(stack, { folder: at, forward, sourceFlags: keep, targetFlags: ["--keep"] }));
-    for (const hop of [0, 1, 0]) {
-      const target = await startTarget(source, older, oracle);
-      const [path, pair] = [paths[hop]!, pairs[hop]!];
-      await move(source, target, { to: `unix:${path.path}`, at: `unix:${pair.forward}` });
-      await verified(oracle);
-      await source.stop();
-      source = target;
-    }
-    assert.deepEqual(oracle.faults, []);
-    const written = pairs.map(({ at }) => reports(readFileSync(join(at, "report.json"), "utf8")));
-    assert.deepEqual(
-      written.map((all) => all.map(({ status, equal }) => [status, equal])),
-      [
-        [
-          ["completed", true],
-          ["completed", true],
-        ],
-        [["completed", true]],
-      ],
-    );
-    for (const { source, target, path } of paths) {
-      source.signal("SIGTERM");
-      target.signal("SIGINT");
-      await Promise.all([source.ends(0), target.ends(0)]);
-      assert.ok(!existsSync(path));
-    }
-  });
-
-  test(
-    "told to end when the target may run already, both relays carry the move to its end",
-    LIMIT,
-    async () => {
-      using folder = temporaryFolder();
-      await using stack = new AsyncDisposableStack();
-      const oracle = new GuestOracle();
-      const source = await startGuest({ qemu: older, ...GUEST }, oracle);
-      stack.defer(() => source.stop());
-      const target = await startTarget(source, older, oracle);
-      stack.defer(() => target.stop());
-      const { path, proxy, moving } = await held(stack, folder.path, source, target, []);
-      path.source.signal("SIGINT");
-      path.target.signal("SIGTERM");
-      await Promise.all(
-        [path.source, path.target].map((relay) => relay.said(/Ended by .*carried to its end/)),
-      );
-      assert.ok(!(await running(source)), "never both");
-      proxy.release();
-      assert.equal((await moving).info.status, "completed");
-      await Promise.all([path.source.ends(0), path.target.ends(0)]);
-      await verified(oracle);
-      assert.ok(!(await running(source)));
-    },
-  );
-});
-
-test("the source QEMU is killed: named at both ends, and the target never starts", LIMIT, async () => {
-  using folder = temporaryFolder();
-  await using stack = new AsyncDisposableStack();
-  const oracle = new GuestOracle();
-  const source = await startGuest({ qemu: older, ...GUEST }, oracle);
-  stack.defer(() => source.stop());
-  const target = await startTarget(source, older, new GuestOracle());
-  stack.defer(() => target.stop());
-  const path = await lay(stack, { folder: folder.path, forward: target.incoming });
-  const moving = move(source, target, {
-    ...{ to: `unix:${path.path}`, at: `unix:${target.incoming}`, bytesPerSec: SLOW },
-    during: async () => {
-      await until(async () => (await status(source)) === "active", 20_000, "the first pass", oracle);
-      await sleep(500);
-      process.kill(source.vm.process!.pid, "SIGKILL");
-    },
-  });
-  await assert.rejects(moving, { code: "QMP_CLOSED" });
-  const says = /source QEMU closed its connection during memory/;
-  await Promise.all([
-    path.source.fails("SOURCE_QEMU_GONE", says),
-    path.target.fails("SOURCE_QEMU_GONE", says),
-  ]);
-  await target.vm.monitor.closed;
-});
