@@ -1,0 +1,138 @@
+/** The report as one page that needs nothing else: no network, and a script only to choose a timeline. */
+import { type BenchResult, type Cell, FIGURES } from "../../src/bench/mod.ts";
+import { barsOf } from "./bars.ts";
+import { type Look, looks } from "./colours.ts";
+import { curvesOf } from "./curves.ts";
+import { factsOf, warningsOf } from "./head.ts";
+import { Html, html } from "./html.ts";
+import { overviewOf } from "./overview.ts";
+import { SCRIPT } from "./script.ts";
+import { claimOf, RULE, type Standing, standings } from "./standing.ts";
+import { STYLE } from "./style.ts";
+import { CLAIMED, claimTable, clientTable, systemTable, type Table } from "./tables.ts";
+import { timelinesOf } from "./timeline.ts";
+import { amount, linkText } from "./units.ts";
+
+const BARS = ["totalTimeMs", "downtimeMs", "blackoutMs", "wireBytes", "cpuMs", "longestStallMs"] as const;
+const OVERVIEW = ["totalTimeMs", "blackoutMs", "wireBytes", "cpuMs"] as const;
+
+/** The whole HTML text. */
+export function pageOf(result: BenchResult): string {
+  const look = looks(result.systems);
+  const measured = result.cells
+    .map((cell) => ({ cell, all: standings(result, cell.name) }))
+    .filter(({ all }) => all.length > 0);
+  const page = html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Godwit bench, ${result.startedAt.slice(0, 10)}, ${result.commit.slice(0, 10)}</title>
+<style>${new Html(STYLE)}</style></head><body><main>
+<h1>Godwit beside stock QEMU</h1>
+${warningsOf(result).map((text) => html`<p class="banner">${text}</p>`)}
+<dl>${factsOf(result).map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`)}</dl>
+<nav>${measured.length === 0 ? null : html`<a href="#overview">Overview</a>`}${measured.map(
+    ({ cell }) => html`<a href="#cell-${cell.name}">${cell.name}</a>`,
+  )}<a href="#curves">Curves</a><a href="#timeline">Timeline</a><a href="#skipped">Skipped and failed</a></nav>
+${overview(measured)}
+${measured.filter(({ cell }) => cell.factor === null).map(({ cell, all }) => cellSection(cell, all, look))}
+${curves(result, look)}
+${measured.filter(({ cell }) => cell.factor !== null).map(({ cell, all }) => cellSection(cell, all, look))}
+${timelines(result)}
+${skipped(result)}
+</main><script>${new Html(SCRIPT)}</script></body></html>
+`;
+  return page.text;
+}
+
+interface Measured {
+  readonly cell: Cell;
+  readonly all: readonly Standing[];
+}
+
+function overview(measured: readonly Measured[]): Html {
+  if (measured.length === 0) return html`<p class="banner">Nothing was measured.</p>`;
+  const panels = OVERVIEW.flatMap(
+    (figure) =>
+      overviewOf(
+        measured.map(({ cell, all }) => ({ cell, claim: claimOf(all, figure) })),
+        figure,
+      ) ?? [],
+  );
+  return html`<section id="overview"><h2>Overview: best Godwit by best stock</h2>
+<p>Left of 1 Godwit takes less. A hollow dot is within the noise or rests on too few samples; lines reach from the best to the worst ratio of any two samples.</p>
+<p class="legend"><span><i style="background:var(--godwit-0)"></i>Godwit is better</span><span><i style="background:var(--stock-0)"></i>stock is better</span><span><i style="background:var(--noise)"></i>no claim</span></p>
+<div class="grid">${panels}</div>
+<p class="small">${RULE}</p></section>`;
+}
+
+function cellSection(cell: Cell, all: readonly Standing[], look: ReadonlyMap<string, Look>): Html {
+  const { workload, memoryMib, cpus, guests } = cell;
+  const work = `${guests > 1 ? `${guests} guests of ` : ""}${memoryMib} MiB, ${cpus} vCPU; load ${cell.load}; the oracle writes ${workload.pagesPerSec} pages/s (${workload.mode}) over ${workload.setMib} MiB; link ${linkText(cell.link)}; time limit ${amount(cell.timeLimitMs, "ms")}`;
+  const panels = BARS.flatMap((figure) => barsOf(cell.name, all, figure, look) ?? []);
+  const client = clientTable(cell, all);
+  const unit = all.flatMap(({ samples }) => samples).find(({ ledger }) => ledger.client !== null)?.ledger
+    .client?.unit;
+  return html`<section class="cell" id="cell-${cell.name}" data-cell="${cell.name}"><h2>${cell.name}</h2>
+<p>${cell.about}</p><p class="small">${work}.</p>
+<div class="grid bars">${panels}</div>
+${tableHtml(claimTable(CLAIMED.map((figure) => claimOf(all, figure))), "claims")}
+<h3>All systems: median (least – most)</h3>${tableHtml(systemTable(all), "systems")}
+${client === null ? null : html`<h3>What the client saw (${unit ?? ""}); medians, losses summed over all moves</h3>${tableHtml(client, "client")}`}
+</section>`;
+}
+
+function tableHtml({ head, rows }: Table, name: string): Html {
+  return html`<div class="scroll"><table class="${name}"><thead><tr>${head.map((text) => html`<th>${text}</th>`)}</tr></thead>
+<tbody>${rows.map(
+    ({ kind, cells }) => html`<tr class="${kind}">${cells.map((text) => html`<td>${text}</td>`)}</tr>\n`,
+  )}</tbody></table></div>`;
+}
+
+const CURVE_TITLES = {
+  dirtyRate: "How fast the guest writes",
+  linkRate: "How fast the link is",
+  ram: "How large the guest is",
+  guests: "How many guests move at once",
+} as const;
+
+function curves(result: BenchResult, look: ReadonlyMap<string, Look>): Html {
+  const found = curvesOf(result, look);
+  if (found.length === 0)
+    return html`<section id="curves"><h2>Curves</h2><p>No factor was measured at two points or more.</p></section>`;
+  return html`<section id="curves"><h2>Curves: one factor at a time</h2>
+<p>Each sample is a symbol, the line runs through the medians. Crosses above a plot are moves that failed there.</p>
+${found.map(
+  ({
+    factor,
+    panels,
+    note,
+    systems,
+  }) => html`<div class="curve" data-factor="${factor}"><h3>${CURVE_TITLES[factor]}</h3>
+<p class="legend">${systems.map((name) => html`<span><i style="background:${look.get(name)!.colour}"></i>${name} (${look.get(name)!.symbol})</span>`)}</p>
+<div class="grid">${panels}</div>${note === null ? null : html`<p class="small">${note}</p>`}</div>`,
+)}</section>`;
+}
+
+function timelines(result: BenchResult): Html {
+  const found = timelinesOf(result);
+  if (found.length === 0)
+    return html`<section id="timeline"><h2>Timeline of one move</h2><p>No move has a timeline.</p></section>`;
+  const names = (of: "cell" | "system") => [...new Set(found.map((timeline) => timeline[of]))];
+  const options = (of: "cell" | "system") => names(of).map((name) => html`<option>${name}</option>`);
+  return html`<section id="timeline"><h2>Timeline of one move</h2>
+<label>Cell <select id="timeline-cell">${options("cell")}</select></label><label>System <select id="timeline-system">${options("system")}</select></label>
+<p class="legend"><span><i style="background:var(--wire)"></i>on the wire, remaining, passes</span><span><i style="background:var(--dirty)"></i>written by the guest, as whole pages</span><span><i class="dashed" style="color:var(--text)"></i>the link's rate</span><span><i class="dashed" style="color:var(--switchover)"></i>switchover or post-copy begins</span></p>
+${found.map(
+  ({ cell, system, content }, i) =>
+    html`<div data-timeline data-cell="${cell}" data-system="${system}"${new Html(i === 0 ? "" : " hidden")}>${content}</div>\n`,
+)}</section>`;
+}
+
+function skipped(result: BenchResult): Html {
+  const failed = result.samples.filter(({ outcome }) => outcome === "failed");
+  return html`<section id="skipped"><h2>Skipped and failed</h2>
+${result.skipped.length === 0 ? html`<p>Nothing was skipped.</p>` : html`<ul>${result.skipped.map(({ system, cell, reason }) => html`<li><b>${system}</b> ${cell === null ? "in all cells" : `in ${cell}`}: ${reason}</li>`)}</ul>`}
+${failed.length === 0 ? html`<p>No move failed.</p>` : html`<ul class="failures">${failed.map(({ system, cell, repeat, error }) => html`<li><span class="failed">failed</span> <b>${system}</b> in ${cell}, repeat ${repeat + 1}: ${error ?? "no reason was recorded"}</li>`)}</ul>`}
+<p class="small">Figures: ${Object.values(FIGURES)
+    .map(({ label }) => label)
+    .join(", ")}; docs/bench.md says how each is measured.</p></section>`;
+}

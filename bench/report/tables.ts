@@ -1,0 +1,182 @@
+/** The figures as tables: the same cells for the page and for Markdown. */
+import { type Cell, type ClientFigures, FIGURES, type FigureName, summary } from "../../src/bench/mod.ts";
+import { type Claim, type Standing, summaryOf, type Winner } from "./standing.ts";
+import { amount, digits, spread, unitFor } from "./units.ts";
+
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly TableRow[];
+}
+
+export interface TableRow {
+  readonly cells: readonly string[];
+  /** Of the row or, where the row is about a comparison, of its winner. */
+  readonly kind: "godwit" | "stock" | "noise" | "plain";
+}
+
+/** What the claims are made about. */
+export const CLAIMED: readonly FigureName[] = [
+  "totalTimeMs",
+  "downtimeMs",
+  "blackoutMs",
+  "wireBytes",
+  "cpuMs",
+  "longestStallMs",
+];
+
+const WINNERS: Readonly<Record<Winner, string>> = {
+  godwit: "Godwit is better",
+  stock: "stock is better",
+  noise: "within the noise",
+  "few samples": "too few samples to say",
+  "only godwit": "only Godwit completed every move",
+  "only stock": "only stock completed every move",
+  none: "not comparable",
+};
+
+/** The winner per figure of one cell, and our ratio. */
+export function claimTable(claims: readonly Claim[]): Table {
+  const shown = claims.filter(({ godwit, stock }) => godwit !== null || stock !== null);
+  return {
+    head: ["figure", "best Godwit", "best stock", "Godwit / stock", "verdict"],
+    rows: shown.map(({ figure, godwit, stock, ratio, winner }) => ({
+      kind: kindOf(winner),
+      cells: [
+        FIGURES[figure].label,
+        godwit === null
+          ? "–"
+          : `${amount(godwit.summary.median, FIGURES[figure].unit)}, ${godwit.system.name}`,
+        stock === null ? "–" : `${amount(stock.summary.median, FIGURES[figure].unit)}, ${stock.system.name}`,
+        ratio === null ? "–" : `${digits(ratio.median)} (${digits(ratio.least)} – ${digits(ratio.most)})`,
+        WINNERS[winner],
+      ],
+    })),
+  };
+}
+
+export function kindOf(winner: Winner): TableRow["kind"] {
+  if (winner === "godwit" || winner === "only godwit") return "godwit";
+  if (winner === "stock" || winner === "only stock") return "stock";
+  return winner === "noise" ? "noise" : "plain";
+}
+
+const COLUMNS: readonly FigureName[] = [
+  "totalTimeMs",
+  "migrateTimeMs",
+  "downtimeMs",
+  "blackoutMs",
+  "wireBytes",
+  "cpuMs",
+  "energyJoules",
+];
+
+/** Every system's median and spread. */
+export function systemTable(all: readonly Standing[]): Table {
+  const units = COLUMNS.map((name) =>
+    unitFor(FIGURES[name].unit, Math.max(0, ...all.map((standing) => summaryOf(standing, name)?.most ?? 0))),
+  );
+  return {
+    head: [
+      "system",
+      "completed",
+      ...COLUMNS.map((name, i) => `${FIGURES[name].label}, ${units[i]!.name}`),
+      "passes",
+      "extra memory, MiB",
+      "memory verified",
+    ],
+    rows: all.map((standing) => ({
+      kind: standing.system.family,
+      cells: [
+        standing.system.name,
+        `${standing.completed.length} of ${standing.samples.length}`,
+        ...COLUMNS.map((name, i) => {
+          const found = summaryOf(standing, name);
+          return found === null ? "–" : spread(found, units[i]!);
+        }),
+        middle(standing.completed.flatMap(({ ledger }) => ledger.passes ?? [])),
+        middle(
+          standing.completed.map(
+            ({ ledger }) => (ledger.extraRssBytes.source + ledger.extraRssBytes.target) / 2 ** 20,
+          ),
+        ),
+        verifiedText(standing),
+      ],
+    })),
+  };
+}
+
+function middle(values: readonly number[]): string {
+  return values.length === 0 ? "–" : digits(summary(values).median).replace(/\.0+$/, "");
+}
+
+/** By the guest's own oracle, and by the digests where the system has them. */
+function verifiedText({ completed }: Standing): string {
+  if (completed.length === 0) return "–";
+  const clean = completed.filter(({ oracleClean }) => oracleClean === true).length;
+  const unknown = completed.filter(({ oracleClean }) => oracleClean === null).length;
+  const equal = completed.filter(({ equal }) => equal === true).length;
+  const guest = `guest ${clean}/${completed.length}${unknown > 0 ? ` (${unknown} not known)` : ""}`;
+  return completed.every((sample) => sample.equal === null)
+    ? guest
+    : `${guest}, digests ${equal}/${completed.length}`;
+}
+
+/** What the client saw; null where the cell's load has none. */
+export function clientTable(cell: Cell, all: readonly Standing[]): Table | null {
+  const rows = all.flatMap((standing) => {
+    const seen = standing.completed.flatMap(({ ledger }) => ledger.client ?? []);
+    return seen.length === 0
+      ? []
+      : [{ kind: standing.system.family, cells: [standing.system.name, ...clientCells(seen)] }];
+  });
+  if (rows.length === 0) return null;
+  return {
+    head: [
+      "system",
+      "per second before",
+      "during",
+      "after",
+      "throughput loss",
+      "p50 / p99 before, ms",
+      "p50 / p99 during, ms",
+      "longest stall",
+      "requests lost",
+      "connections lost",
+      `windows over ${digits(cell.slaLimitMs).replace(/\.0+$/, "")} ms`,
+    ],
+    rows,
+  };
+}
+
+function clientCells(seen: readonly ClientFigures[]): string[] {
+  const perSec = (phase: "before" | "during" | "after") => middle(seen.map((client) => client[phase].perSec));
+  const latency = (phase: "before" | "during") => {
+    const found = seen.flatMap((client) => client[phase].latencyMs ?? []);
+    return `${middle(found.map(({ p50 }) => p50))} / ${middle(found.map(({ p99 }) => p99))}`;
+  };
+  const losses = seen.flatMap(({ throughputLoss }) => throughputLoss ?? []);
+  const stall = summary(seen.map(({ longestStallMs }) => longestStallMs));
+  const stallUnit = unitFor("ms", stall.most);
+  return [
+    perSec("before"),
+    perSec("during"),
+    perSec("after"),
+    losses.length === 0 ? "–" : `${digits(summary(losses).median * 100)} %`,
+    latency("before"),
+    latency("during"),
+    `${spread(stall, stallUnit)} ${stallUnit.name}`,
+    summed(seen.map(({ requestsLost }) => requestsLost)),
+    summed(seen.map(({ connectionsLost }) => connectionsLost)),
+    `${sum(seen.map(({ slaWindows }) => slaWindows.missed))} of ${sum(seen.map(({ slaWindows }) => slaWindows.of))}`,
+  ];
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+/** Of all moves together: one that is lost must not vanish in a median. */
+function summed(values: readonly (number | null)[]): string {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? "–" : String(sum(known));
+}
