@@ -1,323 +1,91 @@
 /**
- * Goal: what a link costs: throughput and CPU time per GiB of its two processes, beside a plain pair that only copies.
- * Method: feeder -> unix socket -> source process -> TCP on loopback -> target process -> unix socket -> sink, five
- * processes, alternating pairs in one run. The sink counts and the feeder's pattern is checked, so nothing can be skipped.
- * Non-goal: the cost of parsing or hashing pages (relay.ts).
- *
- * node bench/micro/link.ts [--gib N] [--rounds N]
+ * What a link costs: throughput and CPU time per GiB of its two processes, beside a plain pair in Node that only pipes.
+ * Pairs of runs take turns; between them a copy of memory is measured. Each run is five processes on loopback
+ * (link_process.ts), which compete for the processors. Not in it: the cost of reading or hashing pages.
  */
-import assert from "node:assert";
 import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { parseArgs } from "node:util";
-import { Arena, acceptBulk, connectBulk, connectLink, type Link, listenLink } from "../../src/link/mod.ts";
-import {
-  DataKind,
-  encodeRecordsPrefix,
-  PAYLOAD_BYTES_MAX,
-  RECORDS_PREFIX_BYTES,
-} from "../../src/wire/mod.ts";
+import { summary } from "../../src/bench/mod.ts";
+import { bytesPerSec, copyPages, type Effort, type Figure } from "./figures.ts";
+import type { LinkJob, LinkResult } from "./link_process.ts";
 
-const MIB = 1024 * 1024;
-const WRITE_BYTES = 128 * 1024;
-const ARENA_BYTES = Number(process.env["ARENA_MIB"] ?? 16) * MIB;
-const CHUNK_BYTES = Number(process.env["CHUNK_KIB"] ?? 1024) * 1024;
-const WINDOW_MAX = Number(process.env["WINDOW_MIB"] ?? 8) * MIB;
+const PROCESS = path.join(import.meta.dirname, "link_process.ts");
+const PAIRS = { link: "link", pipe: "pipe, the same two processes without a link" } as const;
 
-interface Job {
-  readonly role: "feeder" | "source" | "target" | "sink";
-  readonly pair: "link" | "pipe";
-  readonly bytes: number;
-  readonly folder: string;
-  readonly port: number;
-}
-interface Result {
-  readonly cpuSec: number;
-  readonly userSec: number;
-  readonly gbitPerSec: number;
-  readonly rssMib: number;
-  readonly reads: number;
+interface Run {
+  readonly bytesPerSec: number;
+  readonly cpuSecPerGib: number;
+  readonly ofCopy: number;
 }
 
-const common = {
-  host: "127.0.0.1",
-  ticket: "bench",
-  greeting: new Uint8Array(0),
-  insecure: false,
-  reconnectForMs: 1000,
-  bandwidthBytesPerSec: 0,
-  windowBytesMax: WINDOW_MAX,
-};
-
-function newArena(): Arena {
-  // A WASM memory, as in the relays.
-  const memory = new WebAssembly.Memory({ initial: ARENA_BYTES / 65536, maximum: ARENA_BYTES / 65536 });
-  return new Arena(new Uint8Array(memory.buffer), CHUNK_BYTES);
-}
-
-/** The pattern's byte at every 4096th place tells where in the stream it is, modulo 251. */
-function pattern(): Buffer {
-  const buffer = Buffer.alloc(WRITE_BYTES);
-  for (let at = 0; at < WRITE_BYTES; at++) buffer[at] = at % 251;
-  return buffer;
-}
-
-/** CPU time from here on counts: not the start of the process. */
-let base: NodeJS.CpuUsage;
-
-function ready(): void {
-  base = process.cpuUsage();
-  process.send!("ready");
-}
-
-function report(job: Job, more: Partial<Result>): void {
-  const { user, system } = process.cpuUsage(base);
-  const result: Result = {
-    cpuSec: (user + system) / 1e6,
-    userSec: user / 1e6,
-    rssMib: process.resourceUsage().maxRSS / 1024,
-    gbitPerSec: 0,
-    reads: 0,
-    ...more,
-  };
-  process.send!({ role: job.role, result }, () => process.exit(0));
-}
-
-function feeder(job: Job): void {
-  base = process.cpuUsage();
-  const socket = net.connect(path.join(job.folder, "in.sock"));
-  const buffer = pattern();
-  let left = job.bytes;
-  const go = (): void => {
-    while (left > 0) {
-      left -= buffer.length;
-      if (!socket.write(buffer)) {
-        socket.once("drain", go);
-        return;
-      }
+/** Of the link and of the pipe beside it. */
+export async function linkFigures({ linkBytes, linkRounds, largeBytes }: Effort): Promise<Figure[]> {
+  const memory = new Uint8Array(2 * largeBytes).fill(1);
+  const copy = () => copyPages(memory, 0, largeBytes, largeBytes, largeBytes);
+  const runs: Record<LinkJob["pair"], Run[]> = { link: [], pipe: [] };
+  for (let round = 0; round < linkRounds; round++) {
+    for (const pair of ["pipe", "link"] as const) {
+      const copyRate = bytesPerSec(largeBytes, copy);
+      const results = await run(pair, linkBytes);
+      const rate = (results.sink.gbitPerSec * 1e9) / 8;
+      const cpuSec = results.source.cpuSec + results.target.cpuSec;
+      const cpuSecPerGib = (cpuSec * 2 ** 30) / linkBytes;
+      runs[pair].push({ bytesPerSec: rate, cpuSecPerGib, ofCopy: rate / copyRate });
     }
-    socket.end();
-  };
-  socket.once("connect", go);
-  socket.once("close", () => report(job, {}));
-}
-
-function sink(job: Job): void {
-  const server = net.createServer({ pauseOnConnect: true }, (accepted) => {
-    const startedAtMs = performance.now();
-    let at = 0;
-    const reader = acceptBulk(accepted, new Arena(new Uint8Array(2 * MIB), MIB), {
-      consume(memory, start, end) {
-        // A place now and then: enough to notice bytes lost, doubled or exchanged.
-        const place = at + (((-at % 4096) + 4096) % 4096);
-        if (place < at + end - start)
-          assert(memory[start + place - at] === (place % WRITE_BYTES) % 251, `at ${place}`);
-        at += end - start;
-        return end;
-      },
-    });
-    reader.socket.once("end", () => {
-      const seconds = (performance.now() - startedAtMs) / 1000;
-      assert(at === job.bytes, `${at} bytes of ${job.bytes} arrived`);
-      server.close();
-      report(job, { gbitPerSec: (job.bytes * 8) / 1e9 / seconds });
-    });
+  }
+  return (["link", "pipe"] as const).map((pair) => {
+    const of = (figure: keyof Run) => summary(runs[pair].map((one) => one[figure]));
+    return {
+      name: PAIRS[pair],
+      bytesPerSec: of("bytesPerSec").median,
+      bestBytesPerSec: of("bytesPerSec").most,
+      ofCopy: of("ofCopy").median,
+      note: `${of("cpuSecPerGib").median.toFixed(2)} s CPU per GiB in both`,
+    };
   });
-  server.listen(path.join(job.folder, "out.sock"), ready);
 }
-
-function pipeSource(job: Job): void {
-  const server = net.createServer((input) => {
-    const output = net.connect(job.port, "127.0.0.1", () => {
-      output.setNoDelay(true);
-      input.pipe(output);
-    });
-    output.once("close", () => report(job, {}));
-    server.close();
-  });
-  server.listen(path.join(job.folder, "in.sock"), ready);
-}
-
-function pipeTarget(job: Job): void {
-  const server = net.createServer({ pauseOnConnect: true }, (input) => {
-    const output = net.connect(path.join(job.folder, "out.sock"), () => {
-      input.pipe(output);
-    });
-    output.once("close", () => report(job, {}));
-    server.close();
-  });
-  server.listen(job.port, "127.0.0.1", ready);
-}
-
-async function linkSource(job: Job): Promise<void> {
-  const arena = newArena();
-  const prefix = encodeRecordsPrefix({ context: 0, pages: 1 });
-  const payloadMax = PAYLOAD_BYTES_MAX - RECORDS_PREFIX_BYTES;
-  let link: Link;
-  let reader: ReturnType<typeof acceptBulk> | undefined;
-  let reads = 0;
-  const server = net.createServer({ pauseOnConnect: true }, (accepted) => {
-    server.close();
-    reader = acceptBulk(accepted, arena, {
-      consume(memory, start, end) {
-        reads++;
-        let at = start;
-        while (at < end) {
-          const from = at;
-          const to = Math.min(end, at + payloadMax);
-          arena.hold(from);
-          at = to;
-          if (!link.send(DataKind.records, [prefix, memory.subarray(from, to)], () => arena.release(from))) {
-            reader?.pause();
-            break;
-          }
-        }
-        return at;
-      },
-    });
-    reader.socket.once("end", () => {
-      reader!.socket.destroy();
-      void link.finish();
-    });
-  });
-  const connected = await connectLink(
-    { ...common, port: job.port, arena: new Arena(new Uint8Array(2 * MIB), MIB) },
-    {
-      frame: (frame) => frame.release(),
-      drain: () => reader?.resume(),
-      ended: (error) => {
-        if (error !== undefined) throw error;
-        report(job, { reads });
-      },
-    },
-  );
-  link = connected.link;
-  server.listen(path.join(job.folder, "in.sock"), ready);
-}
-
-async function linkTarget(job: Job): Promise<void> {
-  const output = connectBulk(
-    { path: path.join(job.folder, "out.sock") },
-    new Arena(new Uint8Array(MIB), MIB),
-    {
-      consume: (_memory, _start, end) => end,
-    },
-  ).socket;
-  let reads = 0;
-  let corked = false;
-  const server = await listenLink({ ...common, port: job.port, arena: newArena() }, ({ link }) => ({
-    frame(frame) {
-      reads++;
-      if (!corked) {
-        corked = true;
-        output.cork();
-        process.nextTick(() => {
-          corked = false;
-          output.uncork();
-        });
-      }
-      output.write(frame.payload.subarray(RECORDS_PREFIX_BYTES), () => {
-        frame.release();
-        if (sent === 0) {
-          sent = 1;
-          // Everything that the source sends is data; its finish ends the link after ours.
-          void link.finish();
-        }
-      });
-    },
-    drain: () => undefined,
-    ended: (error) => {
-      if (error !== undefined) throw error;
-      void server.close();
-      output.end();
-      output.once("close", () => report(job, { reads }));
-    },
-  }));
-  let sent = 0;
-  ready();
-}
-
-const ROLES = {
-  feeder: { link: feeder, pipe: feeder },
-  sink: { link: sink, pipe: sink },
-  source: { link: linkSource, pipe: pipeSource },
-  target: { link: linkTarget, pipe: pipeTarget },
-} as const;
 
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
+  await once(server, "listening");
   const { port } = server.address() as net.AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
 
-async function run(pair: Job["pair"], bytes: number): Promise<Map<string, Result>> {
+async function run(pair: LinkJob["pair"], bytes: number): Promise<Record<LinkJob["role"], LinkResult>> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "godwit-bench-link-"));
   const children: ChildProcess[] = [];
-  const results = new Map<string, Result>();
+  const results: Partial<Record<LinkJob["role"], LinkResult>> = {};
   try {
     const port = await freePort();
     const ended: Promise<void>[] = [];
     for (const role of ["sink", "target", "source", "feeder"] as const) {
-      const child = fork(import.meta.filename, [
-        "--job",
-        JSON.stringify({ role, pair, bytes, folder, port }),
-      ]);
+      const job: LinkJob = { role, pair, bytes, folder, port };
+      const child = fork(PROCESS, [JSON.stringify(job)]);
       children.push(child);
       const listens = Promise.withResolvers<void>();
-      ended.push(
-        new Promise((resolve, reject) => {
-          child.on("message", (message: "ready" | { role: string; result: Result }) => {
-            if (message === "ready") listens.resolve();
-            else results.set(message.role, message.result);
-          });
-          child.once("exit", (code) =>
-            code === 0 ? resolve() : reject(new Error(`${role} exited with ${code}`)),
-          );
-        }),
-      );
-      if (role !== "feeder") await Promise.race([listens.promise, ended.at(-1)]);
+      const end = new Promise<void>((resolve, reject) => {
+        child.on("message", (message: "ready" | { role: LinkJob["role"]; result: LinkResult }) => {
+          if (message === "ready") listens.resolve();
+          else results[message.role] = message.result;
+        });
+        child.once("exit", (code) =>
+          code === 0 ? resolve() : reject(new Error(`${role} exited with ${code}`)),
+        );
+      });
+      end.catch(() => undefined); // told by whoever waits for all of them
+      ended.push(end);
+      if (role !== "feeder") await Promise.race([listens.promise, end]);
     }
     await Promise.all(ended);
   } finally {
     for (const child of children) child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   }
-  return results;
-}
-
-async function main(gib: number, rounds: number): Promise<void> {
-  const bytes = gib * 1024 * MIB;
-  console.log(
-    `pair  Gbit/s  source CPU s/GiB (user)  target CPU s/GiB (user)  pair CPU s/GiB  source/target MiB  frames`,
-  );
-  for (let round = 0; round < rounds; round++)
-    for (const pair of ["pipe", "link"] as const) {
-      const results = await run(pair, bytes);
-      const source = results.get("source")!;
-      const target = results.get("target")!;
-      const per = (seconds: number): string => (seconds / gib).toFixed(3);
-      console.log(
-        `${pair}  ${results.get("sink")!.gbitPerSec.toFixed(2).padStart(6)}  ` +
-          `${per(source.cpuSec)} (${per(source.userSec)})            ${per(target.cpuSec)} (${per(target.userSec)})            ` +
-          `${per(source.cpuSec + target.cpuSec)}           ${source.rssMib.toFixed(0)}/${target.rssMib.toFixed(0)}  ${source.reads}/${target.reads}`,
-      );
-    }
-}
-
-const { values } = parseArgs({
-  options: {
-    gib: { type: "string", default: "2" },
-    rounds: { type: "string", default: "3" },
-    job: { type: "string" },
-  },
-});
-if (values.job === undefined) await main(Number(values.gib), Number(values.rounds));
-else {
-  const job = JSON.parse(values.job) as Job;
-  await ROLES[job.role][job.pair](job);
+  return results as Record<LinkJob["role"], LinkResult>;
 }

@@ -1,0 +1,54 @@
+/**
+ * The micro benches: what each step of a page's way costs, as a ratio to copying the page's bytes once, on the same
+ * machine in the same run.
+ *
+ * npm run bench:micro [-- --only kernels|stream|link --json --tiny]     (--tiny: shows that they run, and nothing else)
+ */
+import { parseArgs } from "node:util";
+import { type Figure, FULL, TINY } from "./figures.ts";
+import { kernelFigures } from "./kernels.ts";
+import { linkFigures } from "./link.ts";
+import { streamFigures } from "./stream.ts";
+
+const BENCHES = { kernels: kernelFigures, stream: streamFigures, link: linkFigures } as const;
+type Bench = keyof typeof BENCHES;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    json: { type: "boolean", default: false },
+    tiny: { type: "boolean", default: false },
+  },
+});
+const known = Object.keys(BENCHES) as Bench[];
+const chosen = values.only === undefined ? known : known.filter((name) => name === values.only);
+if (chosen.length === 0) {
+  process.stderr.write(`--only ${values.only}: there are ${known.join(", ")}\n`);
+  process.exit(2);
+}
+
+const all: Partial<Record<Bench, readonly Figure[]>> = {};
+for (const name of chosen) all[name] = await BENCHES[name](values.tiny ? TINY : FULL);
+
+if (values.json) console.log(JSON.stringify(all));
+else {
+  const row = (cells: readonly string[]): string =>
+    `${cells[0]!.padEnd(48)}${cells
+      .slice(1, 4)
+      .map((cell) => cell.padStart(9))
+      .join("")}  ${cells[4]}`;
+  console.log(row(["", "GB/s", "best", "of copy", ""]));
+  for (const [name, figures] of Object.entries(all))
+    for (const { name: what, bytesPerSec, bestBytesPerSec, ofCopy, note = "" } of figures) {
+      const gigabytes = (rate: number): string => (rate / 1e9).toFixed(2);
+      console.log(
+        row([
+          `${name}: ${what}`,
+          gigabytes(bytesPerSec),
+          gigabytes(bestBytesPerSec),
+          ofCopy.toFixed(2),
+          note,
+        ]),
+      );
+    }
+}
