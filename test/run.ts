@@ -19,7 +19,7 @@ const CHECKS = [
   ["depcruise", "--config", ".dependency-cruiser.cjs", "src", "lab", "bench"],
 ] as const;
 /** In this order: what is quick and near the cause comes first. */
-const LAYERS = ["unit", "property", "qemu", "fault"];
+const LAYERS = ["unit", "property", "qemu", "fault", "browser"];
 
 function run(title: string, program: string, args: readonly string[]): boolean {
   console.log(`\n== ${title}`);

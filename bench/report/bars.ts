@@ -2,7 +2,7 @@ import * as Plot from "@observablehq/plot";
 import { FIGURES, type FigureName } from "../../src/bench/mod.ts";
 import type { Look } from "./colours.ts";
 import { type Html, html } from "./html.ts";
-import { FAILED, logTicks, needsLog, plotSvg, roomFor } from "./plot.ts";
+import { FAILED, logTicks, needsLog, plotSvg, roomFor, WIDTH } from "./plot.ts";
 import { type Standing, summaryOf, valuesOf } from "./standing.ts";
 import { digits, unitFor } from "./units.ts";
 
@@ -43,10 +43,12 @@ export function barsOf(
     ? logDomain(values.map((v) => v / unit.size))
     : [0, (Math.max(...values) / unit.size) * 1.04];
   const title = `${figure.label}${unit.name === "" ? "" : `, ${unit.name}`}${log ? " (logarithmic)" : ""}`;
+  const marginLeft = roomFor(all.map(({ system }) => system.name));
+  const marginRight = failed.length > 0 ? 38 : 16;
   const svg = plotSvg(`${cell}: ${title}`, {
     height: ROW * all.length + 34,
-    marginLeft: roomFor(all.map(({ system }) => system.name)),
-    marginRight: failed.length > 0 ? 38 : 14,
+    marginLeft,
+    marginRight,
     marginTop: 6,
     marginBottom: 26,
     x: {
@@ -54,7 +56,7 @@ export function barsOf(
       domain: domain as [number, number],
       label: null,
       grid: true,
-      ...(log ? { ticks: logTicks(domain[0]!, domain[1]!, 5) } : { ticks: 4 }),
+      ...(log ? { ticks: logTicks(domain[0]!, domain[1]!, WIDTH - marginLeft - marginRight) } : { ticks: 4 }),
       tickFormat: (value: number) => digits(value).replace(/\.0+$/, ""),
     },
     y: { domain: all.map(({ system }) => system.name), label: null, tickSize: 0, padding: 0.3 },

@@ -13,15 +13,17 @@ import { logTicks, needsLog, plotSvg, spacedTicks, WIDTH } from "./plot.ts";
 import { digits, unitFor } from "./units.ts";
 
 const MARGIN_LEFT = 46;
-const MARGIN_RIGHT = 14;
+const MARGIN_RIGHT = 18;
 /** On the wire: a page, its header and what framing costs. */
 const PAGE_BYTES = 4104;
 
 const SHOWN = [
   { label: "total time", unit: "ms", of: (l: Ledger) => l.totalTimeMs },
   { label: "downtime", unit: "ms", of: (l: Ledger) => l.downtimeMs },
+  { label: "blackout", unit: "ms", of: (l: Ledger) => l.blackoutMs },
   { label: "passes", unit: "count", of: (l: Ledger) => l.passes },
   { label: "bytes on the wire", unit: "bytes", of: (l: Ledger) => l.wireBytes.forward },
+  { label: "CPU time", unit: "ms", of: (l: Ledger) => l.cpuMs.source + l.cpuMs.target },
 ] as const;
 
 const AXES: Readonly<Record<Factor, { label: string; size: number }>> = {
@@ -139,7 +141,7 @@ function panelOf(
       domain: yDomain as [number, number],
       label: null,
       grid: true,
-      ...(yLog ? { ticks: logTicks(yDomain[0]!, yDomain[1]!, 6) } : { ticks: 5 }),
+      ...(yLog ? { ticks: logTicks(yDomain[0]!, yDomain[1]!, 200) } : { ticks: 5 }),
       tickFormat: (value: number) => digits(value).replace(/\.0+$/, ""),
     },
     color: { type: "identity" },
@@ -160,7 +162,7 @@ function panelOf(
         y: "value",
         r: 3,
         stroke: (d: { system: string }) => look(d.system).colour,
-        symbol: (d) => look(d.system).symbol,
+        symbol: (d: { system: string }) => look(d.system).symbol,
       }),
       ...failedSystems.map((_, row) =>
         Plot.dot(

@@ -1,11 +1,12 @@
 import * as Plot from "@observablehq/plot";
 import { type Cell, FIGURES, type FigureName } from "../../src/bench/mod.ts";
 import { type Html, html } from "./html.ts";
-import { FAILED, logTicks, plotSvg, roomFor } from "./plot.ts";
+import { FAILED, logTicks, plotSvg, roomFor, WIDTH } from "./plot.ts";
 import type { Claim, Winner } from "./standing.ts";
 import { digits } from "./units.ts";
 
 const ROW = 24;
+const MARGIN_RIGHT = 44;
 const COLOURS: Partial<Record<Winner, string>> = { godwit: "var(--godwit-0)", stock: "var(--stock-0)" };
 const ONLY: Partial<Record<Winner, string>> = {
   "only godwit": "only Godwit got through",
@@ -25,17 +26,17 @@ export function overviewOf(
     return text === undefined ? [] : [{ cell: cell.name, text }];
   });
   if (points.length + only.length === 0) return null;
-  const reach = Math.max(1.5, ...points.flatMap(({ least, most }) => [1 / least, most]));
   const domain: [number, number] = [
     Math.min(1 / 1.5, ...points.map(({ least }) => least)) * 0.9,
     Math.max(1.5, ...points.map(({ most }) => most)) * 1.1,
   ];
   const colour = (winner: Winner) => COLOURS[winner] ?? "var(--noise)";
   const { label } = FIGURES[name];
+  const marginLeft = roomFor(cells.map(({ cell }) => cell.name));
   const svg = plotSvg(`${label}: best Godwit by best stock, per cell`, {
     height: ROW * cells.length + 34,
-    marginLeft: roomFor(cells.map(({ cell }) => cell.name)),
-    marginRight: 44,
+    marginLeft,
+    marginRight: MARGIN_RIGHT,
     marginTop: 6,
     marginBottom: 26,
     x: {
@@ -43,7 +44,7 @@ export function overviewOf(
       domain,
       label: null,
       grid: true,
-      ticks: logTicks(domain[0], domain[1], reach > 20 ? 4 : 5),
+      ticks: logTicks(domain[0], domain[1], WIDTH - marginLeft - MARGIN_RIGHT),
       tickFormat: (value: number) => String(value),
     },
     y: { domain: cells.map(({ cell }) => cell.name), label: null, tickSize: 0, type: "band" },
@@ -70,7 +71,7 @@ export function overviewOf(
         frameAnchor: "right",
         textAnchor: "start",
         dx: 4,
-        text: (d) => `${digits(d.median)}×`,
+        text: (d) => `${d.median < 9.95 ? d.median.toFixed(2) : digits(d.median)}×`,
         fill: (d) => (COLOURS[d.winner as Winner] === undefined ? "var(--faint)" : colour(d.winner)),
       }),
       Plot.text(only, {

@@ -7,14 +7,13 @@ import { factsOf, warningsOf } from "./head.ts";
 import { Html, html } from "./html.ts";
 import { overviewOf } from "./overview.ts";
 import { SCRIPT } from "./script.ts";
-import { claimOf, RULE, type Standing, standings } from "./standing.ts";
+import { type Claim, claimOf, RULE, type Standing, standings } from "./standing.ts";
 import { STYLE } from "./style.ts";
-import { CLAIMED, claimTable, clientTable, systemTable, type Table } from "./tables.ts";
+import { CLAIMED, claimTable, clientTable, kindOf, systemTable, type Table } from "./tables.ts";
 import { timelinesOf } from "./timeline.ts";
 import { amount, linkText } from "./units.ts";
 
 const BARS = ["totalTimeMs", "downtimeMs", "blackoutMs", "wireBytes", "cpuMs", "longestStallMs"] as const;
-const OVERVIEW = ["totalTimeMs", "blackoutMs", "wireBytes", "cpuMs"] as const;
 
 /** The whole HTML text. */
 export function pageOf(result: BenchResult): string {
@@ -50,10 +49,11 @@ interface Measured {
 
 function overview(measured: readonly Measured[]): Html {
   if (measured.length === 0) return html`<p class="banner">Nothing was measured.</p>`;
-  const panels = OVERVIEW.flatMap(
+  const alone = measured.filter(({ cell }) => cell.factor === null);
+  const panels = CLAIMED.flatMap(
     (figure) =>
       overviewOf(
-        measured.map(({ cell, all }) => ({ cell, claim: claimOf(all, figure) })),
+        (alone.length > 0 ? alone : measured).map(({ cell, all }) => ({ cell, claim: claimOf(all, figure) })),
         figure,
       ) ?? [],
   );
@@ -61,7 +61,32 @@ function overview(measured: readonly Measured[]): Html {
 <p>Left of 1 Godwit takes less. A hollow dot is within the noise or rests on too few samples; lines reach from the best to the worst ratio of any two samples.</p>
 <p class="legend"><span><i style="background:var(--godwit-0)"></i>Godwit is better</span><span><i style="background:var(--stock-0)"></i>stock is better</span><span><i style="background:var(--noise)"></i>no claim</span></p>
 <div class="grid">${panels}</div>
-<p class="small">${RULE}</p></section>`;
+<p class="small">${RULE}</p>
+<h3>Every cell: Godwit / stock, below 1 Godwit takes less</h3>${scoreHtml(measured)}</section>`;
+}
+
+/** All ratios at one glance; those with no claim are faint. */
+function scoreHtml(measured: readonly Measured[]): Html {
+  return html`<div class="scroll"><table class="score"><thead><tr><th>cell</th>${CLAIMED.map(
+    (figure) => html`<th>${FIGURES[figure].label}</th>`,
+  )}</tr></thead><tbody>${measured.map(
+    ({ cell, all }) =>
+      html`<tr><td><a href="#cell-${cell.name}">${cell.name}</a></td>${CLAIMED.map((figure) => {
+        const claim = claimOf(all, figure);
+        return html`<td class="${kindOf(claim.winner)}">${scoreText(claim)}</td>`;
+      })}</tr>\n`,
+  )}</tbody></table></div>`;
+}
+
+function scoreText({ ratio, winner }: Claim): string {
+  if (winner === "only godwit" || winner === "only stock") return winner;
+  if (ratio === null) return "–";
+  const text = ratio.median.toFixed(2);
+  return winner === "godwit"
+    ? `${text}, Godwit`
+    : winner === "stock"
+      ? `${text}, stock`
+      : `${text}, ${winner}`;
 }
 
 function cellSection(cell: Cell, all: readonly Standing[], look: ReadonlyMap<string, Look>): Html {

@@ -1,6 +1,6 @@
 /** Pictures of the page's main figures, by a browser without a window. */
 import { pathToFileURL } from "node:url";
-import type { Browser, ElementHandle } from "puppeteer-core";
+import type { Browser } from "puppeteer-core";
 
 const SECTIONS = {
   overview: "#overview",
@@ -8,6 +8,9 @@ const SECTIONS = {
   curves: "#curves .curve",
   timeline: "#timeline",
 } as const;
+
+const WIDTH = 1280;
+const MARGIN = 12;
 
 /**
  * Starts a browser for our own local files: no sandbox of its own, which would need user namespaces.
@@ -32,14 +35,16 @@ export async function picturesOf(page: string, base: string, program: string): P
   const browser = await openBrowser(program);
   try {
     const tab = await browser.newPage();
-    await tab.setViewport({ width: 1280, height: 900, deviceScaleFactor: 2 });
+    await tab.setViewport({ width: WIDTH, height: 900, deviceScaleFactor: 2 });
     await tab.goto(pathToFileURL(page).href);
     const paths: string[] = [];
     for (const [name, selector] of Object.entries(SECTIONS)) {
-      const element: ElementHandle | null = await tab.$(selector);
+      const element = await tab.$(selector);
       if (element === null) continue;
       const path = `${base}-${name}.png` as const;
-      await element.screenshot({ path });
+      const box = (await element.boundingBox())!;
+      const clip = { x: 0, y: box.y - MARGIN, width: WIDTH, height: box.height + 2 * MARGIN };
+      await tab.screenshot({ path, clip, captureBeyondViewport: true });
       paths.push(path);
     }
     return paths;

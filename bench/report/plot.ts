@@ -41,14 +41,23 @@ export function needsLog(values: readonly number[]): boolean {
   return above.length > 0 && Math.max(...above) > 20 * Math.min(...above);
 }
 
-/** About `count` round values for a logarithmic axis that reaches from `least` to `most`. */
-export function logTicks(least: number, most: number, count: number): number[] {
+/** Steps of a decade, from fine to coarse. */
+const STEPS = [[1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1]];
+/** Labels of a logarithmic axis stand at least so far apart. */
+const GAP = 30;
+
+/** Round values for a logarithmic axis of `width` pixels: the finest steps whose labels do not touch. */
+export function logTicks(least: number, most: number, width: number): number[] {
   const decades = Array.from({ length: 24 }, (_, i) => 10 ** (i - 9));
-  const within = (values: readonly number[]) => values.filter((v) => v >= least * 0.999 && v <= most * 1.001);
-  const fine = within(decades.flatMap((decade) => [1, 2, 5].map((digit) => digit * decade)));
-  if (fine.length <= count) return fine;
-  const coarse = within(decades);
-  return coarse.filter((_, i) => i % Math.ceil(coarse.length / count) === 0);
+  const sets = STEPS.map((digits) =>
+    decades
+      .flatMap((decade) => digits.map((digit) => Number((digit * decade).toPrecision(2))))
+      .filter((value) => value >= least * 0.999 && value <= most * 1.001),
+  );
+  const apart = (from: number, to: number) => (Math.log(to / from) / Math.log(most / least)) * width;
+  const fits = sets.find((set) => set.every((value, i) => i === 0 || apart(set[i - 1]!, value) >= GAP));
+  const coarsest = sets.at(-1)!;
+  return fits ?? coarsest.filter((_, i) => i % Math.ceil((coarsest.length * GAP) / width) === 0);
 }
 
 /** Those of `values` (sorted) that stand at least `gap` apart on an axis of `width`. */

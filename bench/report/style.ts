@@ -43,6 +43,7 @@ th{font-weight:600;background:var(--soft);vertical-align:bottom}
 td:first-child{border-left:4px solid transparent}
 tr.godwit td:first-child{border-left-color:var(--godwit-0)}tr.stock td:first-child{border-left-color:var(--stock-0)}
 .claims tr.godwit td:last-child{color:var(--godwit-0);font-weight:600}.claims tr.stock td:last-child{color:var(--stock-0);font-weight:600}
+.score td.godwit{color:var(--godwit-0);font-weight:600}.score td.stock{color:var(--stock-0);font-weight:600}.score td.noise,.score td.plain{color:var(--faint)}
 .failed{color:var(--failed)}
 select{font:inherit;padding:4px 6px;max-width:100%;background:var(--soft);color:inherit;border:1px solid var(--line)}
 label{display:inline-block;margin:6px 14px 6px 0}

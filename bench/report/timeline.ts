@@ -20,7 +20,9 @@ export interface Timeline {
 
 /** One move per cell and system: of those that were completed the one in the middle, else one that failed. */
 export function timelinesOf(result: BenchResult): Timeline[] {
-  return result.cells.flatMap((cell) =>
+  const alone = result.cells.filter(({ factor }) => factor === null);
+  // Points of curves have their curves; hundreds of timelines more would make the page slow.
+  return (alone.length > 0 ? alone : result.cells).flatMap((cell) =>
     standings(result, cell.name).flatMap(({ system, completed, failed }) => {
       const inOrder = [...completed].sort(
         (a, b) => (a.ledger.totalTimeMs ?? 0) - (b.ledger.totalTimeMs ?? 0),
