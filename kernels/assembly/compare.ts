@@ -1,24 +1,11 @@
 // Where two pages differ.
 import { PAGE, readable } from "./ranges";
 
-/** A lane of ones where 16 bytes are equal. */
+/** A bit per byte of 16, the first the lowest: set where they are equal. */
 // @ts-ignore: decorator
 @inline
-export function equal16(a: usize, b: usize): v128 {
-  return i8x16.eq(v128.load(a), v128.load(b));
-}
-
-// @ts-ignore: decorator
-@inline
-export function bitsOf(lanes: v128): u64 {
-  return <u64>(<u32>i8x16.bitmask(lanes));
-}
-
-/** Whether every lane of four vectors is ones. */
-// @ts-ignore: decorator
-@inline
-export function allOf(a: v128, b: v128, c: v128, d: v128): bool {
-  return i8x16.bitmask(v128.and(v128.and(a, b), v128.and(c, d))) == 0xffff;
+function equalBits(a: usize, b: usize): u32 {
+  return i8x16.bitmask(i8x16.eq(v128.load(a), v128.load(b)));
 }
 
 /** Offset of the first byte that differs; 4096 when none does. */
@@ -37,10 +24,10 @@ export function comparePages(a: usize, b: usize): u32 {
 
 /** The same from `at` on, where there is one. */
 function firstDifference(a: usize, b: usize, at: usize): u32 {
-  let equal = bitsOf(equal16(a + at, b + at));
+  let equal = equalBits(a + at, b + at);
   while (equal == 0xffff) {
     at += 16;
-    equal = bitsOf(equal16(a + at, b + at));
+    equal = equalBits(a + at, b + at);
   }
-  return <u32>at + <u32>ctz<u64>(~equal);
+  return <u32>at + <u32>ctz<u32>(~equal);
 }

@@ -1,9 +1,14 @@
 // Delta of a page against its base: what changed, run by run. The idea is QEMU's XBZRLE (docs/devel/migration, "XBZRLE"),
 // the format is ours: heads of one or two bytes, plain bytes instead of their xor.
-import { allOf, bitsOf, equal16 } from "./compare";
 import { copyBytes } from "./copy";
 import { FAR_LENGTH_MAX, LONG, NEAR_GAP_MAX } from "./delta_format";
 import { apart, PAGE, readable, writable } from "./ranges";
+
+// @ts-ignore: decorator
+@inline
+function bitsOf(lanes: v128): u64 {
+  return <u64>(<u32>i8x16.bitmask(lanes));
+}
 
 /** Room that a short run takes, and bytes that it reads, when whole vectors are copied. */
 const SHORT_ROOM: usize = 18;
@@ -80,32 +85,32 @@ export function deltaEncode(base: usize, page: usize, out: usize, outMax: u32): 
   let start: u32 = 0;
   let stop: u32 = 0;
   for (let block: u32 = 0; block < <u32>PAGE; block += 64) {
-    const e0 = equal16(base + block, page + block);
-    const e1 = equal16(base + block + 16, page + block + 16);
-    const e2 = equal16(base + block + 32, page + block + 32);
-    const e3 = equal16(base + block + 48, page + block + 48);
-    if (allOf(e0, e1, e2, e3)) continue;
+    const a = base + block;
+    const b = page + block;
+    const e0 = i8x16.eq(v128.load(a), v128.load(b));
+    const e1 = i8x16.eq(v128.load(a, 16), v128.load(b, 16));
+    const e2 = i8x16.eq(v128.load(a, 32), v128.load(b, 32));
+    const e3 = i8x16.eq(v128.load(a, 48), v128.load(b, 48));
+    if (i8x16.bitmask(v128.and(v128.and(e0, e1), v128.and(e2, e3))) == 0xffff) continue;
     // A bit per byte, the first the lowest.
     let changed = ~(bitsOf(e0) | (bitsOf(e1) << 16) | (bitsOf(e2) << 32) | (bitsOf(e3) << 48));
     // One unchanged byte between two changed ones joins them: a head costs as much as the byte.
     changed |= (changed << 1) & (changed >> 1);
     do {
-      const first = <u32>ctz<u64>(changed);
-      const length = <u32>ctz<u64>(~(changed >> first));
-      const from = block + first;
-      if (stop != 0 && from <= stop + 1) {
-        stop = from + length;
-      } else {
-        if (stop != 0) {
-          at = writeRun(at, end, page, written, start, stop);
-          if (at == 0) return 0;
-          written = stop;
-        }
+      // The carry of this sum runs through the lowest run of ones and stops behind it.
+      const behind = changed + (changed & (0 - changed));
+      const from = block + <u32>ctz<u64>(changed);
+      const to = block + <u32>ctz<u64>(behind);
+      changed &= behind;
+      if (stop == 0) {
         start = from;
-        stop = from + length;
+      } else if (from > stop + 1) {
+        at = writeRun(at, end, page, written, start, stop);
+        if (at == 0) return 0;
+        written = stop;
+        start = from;
       }
-      // The carry of this sum clears the lowest run of ones.
-      changed &= changed + (changed & (0 - changed));
+      stop = to;
     } while (changed != 0);
   }
   // Equal pages: a run of one byte, so that no body is empty.
