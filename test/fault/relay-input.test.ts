@@ -111,11 +111,13 @@ test("a command line that makes no sense is exit 2, and says what is wrong", LIM
     [["target", "--listen", "127.0.0.1:0"], /--forward/],
     [["target", "--listen", "127.0.0.1", "--forward", socket], /not HOST:PORT/],
   ];
-  for (const [args, says] of cases) {
-    await using relay = new RelayCli(...args);
-    await relay.ends(2);
-    assert.match(relay.stderr, says);
-  }
+  await Promise.all(
+    cases.map(async ([args, says]) => {
+      await using relay = new RelayCli(...args);
+      await relay.ends(2);
+      assert.match(relay.stderr, says);
+    }),
+  );
   assert.ok(!existsSync(join(folder.path, "q.sock")), "and no socket is left");
 });
 
@@ -447,28 +449,57 @@ test("bytes that begin as a stream and are none: the rule is named at both ends"
   }
 });
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`${signal} while idle: the socket goes, exit 4, with --keep 0`, LIMIT, async () => {
+/** What an end by signal may depend on: each value of one meets each value of the others. */
+const ENDINGS = [
+  { signal: "SIGINT", side: "source", keep: [] },
+  { signal: "SIGINT", side: "target", keep: ["--keep"] },
+  { signal: "SIGTERM", side: "source", keep: ["--keep"] },
+  { signal: "SIGTERM", side: "target", keep: [] },
+] as const;
+
+for (const { signal, side, keep } of ENDINGS) {
+  const kept = keep.length > 0;
+  const who = `${signal} at the ${side} relay${kept ? " with --keep" : ""}`;
+
+  test(`${who} while idle: the socket goes, exit ${kept ? 0 : 4}`, LIMIT, async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "q.sock");
-    const sides = [
-      ["source", "--listen", `unix:${path}`, "--to", NOBODY],
-      ["target", "--listen", "127.0.0.1:0", "--forward", `unix:${path}`],
-    ];
-    for (const side of sides) {
-      for (const [keep, code] of [
-        [[], 4],
-        [["--keep"], 0],
-      ] as const) {
-        await using relay = new RelayCli(...side, ...keep);
-        await relay.listening();
-        relay.signal(signal);
-        await relay.ends(code, 5000);
-        assert.ok(!existsSync(path));
-      }
-    }
+    const flags = {
+      source: ["--listen", `unix:${path}`, "--to", NOBODY],
+      target: ["--listen", "127.0.0.1:0", "--forward", `unix:${path}`],
+    };
+    await using relay = new RelayCli(side, ...flags[side], ...keep);
+    await relay.listening();
+    relay.signal(signal);
+    await relay.ends(kept ? 0 : 4, 5000);
+    assert.ok(!existsSync(path));
   });
 
+  test(`${who} while a migration is under way: both sides end and name it`, LIMIT, async () => {
+    using folder = temporaryFolder();
+    const forward = join(folder.path, "in.sock");
+    const path = join(folder.path, "q.sock");
+    await using _qemu = await listenLocal(forward);
+    const into = ["--forward", `unix:${forward}`];
+    await using target = new RelayCli("target", "--listen", "127.0.0.1:0", ...into, ...keep);
+    const to = await target.listening();
+    await using source = new RelayCli("source", "--listen", `unix:${path}`, "--to", to, ...keep);
+    await source.listening();
+    const answer = say({ path }, QEMU_HEADER);
+    await sleep(500);
+    const [told, other] = side === "source" ? [source, target] : [target, source];
+    told.signal(signal);
+    const says = new RegExp(`Ended by ${signal}`);
+    await told.fails("INTERRUPTED", says);
+    assert.notEqual(await answer, undefined, "QEMU is let go");
+    await other.said(says);
+    if (kept) other.signal("SIGTERM");
+    await other.ends(kept ? 0 : 4);
+    assert.ok(!existsSync(path));
+  });
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} while the link is being made: it ends at once, exit 4`, LIMIT, async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "q.sock");
@@ -484,39 +515,6 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       assert.ok(performance.now() - beganMs < 4000, "it does not wait for the other side's answer");
       assert.notEqual(await answer, undefined, "QEMU is let go");
       assert.ok(!existsSync(path));
-    }
-  });
-
-  test(`${signal} while a migration is under way: both sides end and name it`, LIMIT, async () => {
-    using folder = temporaryFolder();
-    const forward = join(folder.path, "in.sock");
-    const path = join(folder.path, "q.sock");
-    await using _qemu = await listenLocal(forward);
-    for (const side of ["source", "target"] as const) {
-      for (const keep of [[], ["--keep"]]) {
-        await using target = new RelayCli(
-          "target",
-          "--listen",
-          "127.0.0.1:0",
-          "--forward",
-          `unix:${forward}`,
-          ...keep,
-        );
-        const to = await target.listening();
-        await using source = new RelayCli("source", "--listen", `unix:${path}`, "--to", to, ...keep);
-        await source.listening();
-        const answer = say({ path }, QEMU_HEADER);
-        await sleep(500);
-        const [told, other] = side === "source" ? [source, target] : [target, source];
-        told.signal(signal);
-        const says = new RegExp(`Ended by ${signal}`);
-        await told.fails("INTERRUPTED", says);
-        assert.notEqual(await answer, undefined, "QEMU is let go");
-        await other.said(says);
-        if (keep.length > 0) other.signal("SIGTERM");
-        await other.ends(keep.length > 0 ? 0 : 4);
-        assert.ok(!existsSync(path));
-      }
     }
   });
 }
