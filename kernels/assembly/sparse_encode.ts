@@ -6,8 +6,8 @@ import { apart, PAGE, readable, writable } from "./ranges";
 
 const WORDS_PER_BLOCK: u32 = 64;
 export const GAP_MORE: u32 = 63;
-/** Head, two groups of gap, four bytes of value. */
-const ENTRY_BYTES_MAX: usize = 7;
+/** Room that a head of one byte takes, with a value written as a whole word. */
+const NEAR_ROOM: usize = 5;
 
 // @ts-ignore: decorator
 @inline
@@ -62,7 +62,7 @@ export function sparseEncode(page: usize, out: usize, outMax: u32): u32 {
       const gap = place - next;
       next = place + 1;
       const width: u32 = 4 - (clz<u32>(value) >> 3);
-      if (gap < GAP_MORE && end - at >= ENTRY_BYTES_MAX) {
+      if (gap < GAP_MORE && end - at >= NEAR_ROOM) {
         store<u8>(at, ((width - 1) << 6) | gap);
         store<u32>(at, value, 1);
         at += 1 + width;
