@@ -18,12 +18,13 @@ export interface CpuMs {
 
 export const NO_CPU: CpuMs = { hostMs: 0, vcpuMs: 0 };
 
-export function plus(a: CpuMs, b: CpuMs): CpuMs {
-  return { hostMs: a.hostMs + b.hostMs, vcpuMs: a.vcpuMs + b.vcpuMs };
-}
-
-/** Never less than nothing: ticks are coarse. */
+/**
+ * From `b` until `a`. Never less than nothing: ticks are coarse. A QEMU that has ended since has no threads any more,
+ * and all it ever used seems to be the host's: then what its vCPUs had used before is taken out again.
+ */
 export function minus(a: CpuMs, b: CpuMs): CpuMs {
+  if (a.vcpuMs < b.vcpuMs)
+    return { hostMs: Math.max(0, a.hostMs + a.vcpuMs - b.hostMs - b.vcpuMs), vcpuMs: 0 };
   return { hostMs: Math.max(0, a.hostMs - b.hostMs), vcpuMs: Math.max(0, a.vcpuMs - b.vcpuMs) };
 }
 

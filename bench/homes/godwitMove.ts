@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AgentEvent, MigrationStatusBody } from "../../src/agent/mod.ts";
 import type { TimelinePoint } from "../../src/bench/mod.ts";
 import { GodwitError, isGodwitError } from "../../src/errors/mod.ts";
@@ -8,8 +9,10 @@ import { nowMs } from "./console.ts";
 
 const PAGE_BYTES = 4096;
 const SAMPLE_MS = 100;
-/** The agent undoes a move that is late by itself, and then listens for a second; in post-copy it has to wait. */
+/** The agent itself undoes a move that is late, and that takes a moment. */
 const SETTLE_MS = 30_000;
+/** Cannot be undone: waited for as long again, as with stock QEMU, and no longer. */
+const NO_WAY_BACK: ReadonlySet<string> = new Set(["handover", "postcopy"]);
 
 export interface GodwitMoveOptions {
   readonly system: GodwitSystem;
@@ -40,18 +43,22 @@ export async function moveByAgents(options: GodwitMoveOptions): Promise<GodwitMo
   const firstAtMs = new Map<string, number>();
   const timeline: TimelinePoint[] = [];
   let last: MigrationStatusBody | null = null;
+  // An event is a moment old when it is read: it must not come before what was said meanwhile.
+  const show = (status: MigrationStatusBody, atMs: number) =>
+    void timeline.push(point(status, Math.max(atMs - orderedAtMs, timeline.at(-1)?.atMs ?? 0)));
   const seen = (event: AgentEvent, status: MigrationStatusBody) => {
     last = status;
     if (firstAtMs.has(status.phase)) return;
     firstAtMs.set(status.phase, onOurClock(event.atMs));
-    timeline.push(point(status, Math.max(0, onOurClock(event.atMs) - orderedAtMs)));
+    show(status, onOurClock(event.atMs));
     if (status.phase === "completed") options.onCompleted();
   };
   const sampler = setInterval(() => {
     // Once it is completed the agent still listens for heartbeats; that is no part of the move.
-    if (last !== null && !firstAtMs.has("completed")) timeline.push(point(last, nowMs() - orderedAtMs));
+    if (last !== null && !firstAtMs.has("completed")) show(last, nowMs());
   }, SAMPLE_MS);
   let close = () => {};
+  const over = new AbortController();
   const facts = (report: Report | null, error: string | null): GodwitMoved => ({
     orderedAtMs,
     migrateAtMs: firstAtMs.get("precopy") ?? null,
@@ -67,18 +74,17 @@ export async function moveByAgents(options: GodwitMoveOptions): Promise<GodwitMo
     ended.catch(() => undefined); // an order that is refused comes first, and is told
     const order = { ...system.order, vm, to, timeoutMs: timeLimitMs, onTimeout: "abort" };
     await source.client.post("/v1/migrations", order);
-    const late = setTimeout(close, 2 * timeLimitMs + SETTLE_MS);
-    try {
-      const { report } = await ended;
-      return facts(report, report.status === "completed" ? null : (report.error?.message ?? report.status));
-    } finally {
-      clearTimeout(late);
-    }
+    const report = await Promise.race([
+      ended,
+      overdue(timeLimitMs, () => last?.phase ?? "starting", over.signal),
+    ]);
+    return facts(report, report.status === "completed" ? null : (report.error?.message ?? report.status));
   } catch (error) {
     if (!isGodwitError(error)) throw error;
     return facts(null, error.message);
   } finally {
     clearInterval(sampler);
+    over.abort();
     close();
   }
 }
@@ -88,15 +94,22 @@ async function follow(
   events: AsyncGenerator<AgentEvent, void, void>,
   vm: string,
   seen: (event: AgentEvent, status: MigrationStatusBody) => void,
-): Promise<{ report: Report }> {
+): Promise<Report> {
   for await (const event of events) {
     if (event.type !== "migration.progress" && event.type !== "migration.ended") continue;
     const status = event.data as MigrationStatusBody;
     if (status.vm !== vm) continue;
     seen(event, status);
-    if (event.type === "migration.ended") return { report: status.report as unknown as Report };
+    if (event.type === "migration.ended") return status.report as unknown as Report;
   }
   throw new GodwitError("AGENT_UNREACHABLE", { path: vm, reason: "its events ended before its move did" });
+}
+
+/** Errors: BENCH_TIME_OVER when nothing more is waited for. Ends with the move. */
+async function overdue(timeLimitMs: number, phase: () => string, signal: AbortSignal): Promise<never> {
+  await sleep(2 * timeLimitMs, undefined, { signal });
+  if (!NO_WAY_BACK.has(phase())) await sleep(SETTLE_MS, undefined, { signal });
+  throw new GodwitError("BENCH_TIME_OVER", { timeLimitMs, phase: phase() });
 }
 
 /** The agent's wall clock is this machine's. */
