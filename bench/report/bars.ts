@@ -4,7 +4,7 @@ import type { Look } from "./colours.ts";
 import { type Html, html } from "./html.ts";
 import { FAILED, logTicks, needsLog, plotSvg, roomFor, WIDTH } from "./plot.ts";
 import { type Standing, summaryOf, valuesOf } from "./standing.ts";
-import { digits, unitFor } from "./units.ts";
+import { plain, unitFor } from "./units.ts";
 
 const ROW = 22;
 
@@ -57,7 +57,7 @@ export function barsOf(
       label: null,
       grid: true,
       ...(log ? { ticks: logTicks(domain[0]!, domain[1]!, WIDTH - marginLeft - marginRight) } : { ticks: 4 }),
-      tickFormat: (value: number) => digits(value).replace(/\.0+$/, ""),
+      tickFormat: plain,
     },
     y: { domain: all.map(({ system }) => system.name), label: null, tickSize: 0, padding: 0.3 },
     color: { type: "identity" },

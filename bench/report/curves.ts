@@ -10,7 +10,7 @@ import {
 import type { Look } from "./colours.ts";
 import { type Html, html } from "./html.ts";
 import { logTicks, needsLog, plotSvg, spacedTicks, WIDTH } from "./plot.ts";
-import { digits, unitFor } from "./units.ts";
+import { plain, unitFor } from "./units.ts";
 
 const MARGIN_LEFT = 46;
 const MARGIN_RIGHT = 18;
@@ -134,7 +134,7 @@ function panelOf(
       labelAnchor: "center",
       labelArrow: "none",
       ticks: spacedTicks(xs, xLog, WIDTH - MARGIN_LEFT - MARGIN_RIGHT, 34),
-      tickFormat: (value: number) => String(Number(value.toPrecision(6))),
+      tickFormat: plain,
     },
     y: {
       type: yLog ? "log" : "linear",
@@ -142,7 +142,7 @@ function panelOf(
       label: null,
       grid: true,
       ...(yLog ? { ticks: logTicks(yDomain[0]!, yDomain[1]!, 200) } : { ticks: 5 }),
-      tickFormat: (value: number) => digits(value).replace(/\.0+$/, ""),
+      tickFormat: plain,
     },
     color: { type: "identity" },
     symbol: { type: "identity" },

@@ -2,6 +2,11 @@
 import type { BenchResult } from "../../src/bench/mod.ts";
 import { amount, digits } from "./units.ts";
 
+const ENERGY = {
+  rapl: "measured by the processor (RAPL), the whole machine's",
+  "cpu-time": "not measured: a stated power per busy core (docs/bench.md)",
+} as const;
+
 /** Names and texts, in the order in which they are shown. */
 export function factsOf(result: BenchResult): [string, string][] {
   const { machine } = result;
@@ -20,7 +25,7 @@ export function factsOf(result: BenchResult): [string, string][] {
     ["QEMU", `${result.qemu}, accel ${machine.accel.toUpperCase()}`],
     ["Load average", machine.loadAverage.map((load) => load.toFixed(1)).join(", ")],
     ["Moves", `${result.samples.length}, of which ${failed} failed`],
-    ["Energy", [...energy].join(", ") || "–"],
+    ["Energy", [...energy].map((model) => ENERGY[model]).join("; ") || "–"],
   ];
 }
 

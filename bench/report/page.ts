@@ -11,7 +11,7 @@ import { type Claim, claimOf, RULE, type Standing, standings } from "./standing.
 import { STYLE } from "./style.ts";
 import { CLAIMED, claimTable, clientTable, kindOf, systemTable, type Table } from "./tables.ts";
 import { timelinesOf } from "./timeline.ts";
-import { amount, linkText } from "./units.ts";
+import { linkText, plain } from "./units.ts";
 
 const BARS = ["totalTimeMs", "downtimeMs", "blackoutMs", "wireBytes", "cpuMs", "longestStallMs"] as const;
 
@@ -28,9 +28,11 @@ export function pageOf(result: BenchResult): string {
 <h1>Godwit beside stock QEMU</h1>
 ${warningsOf(result).map((text) => html`<p class="banner">${text}</p>`)}
 <dl>${factsOf(result).map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`)}</dl>
-<nav>${measured.length === 0 ? null : html`<a href="#overview">Overview</a>`}${measured.map(
-    ({ cell }) => html`<a href="#cell-${cell.name}">${cell.name}</a>`,
-  )}<a href="#curves">Curves</a><a href="#timeline">Timeline</a><a href="#skipped">Skipped and failed</a></nav>
+<nav>${measured.length === 0 ? null : html`<a href="#overview">Overview</a>`}${measured
+    .filter(({ cell }) => cell.factor === null)
+    .map(
+      ({ cell }) => html`<a href="#cell-${cell.name}">${cell.name}</a>`,
+    )}<a href="#curves">Curves</a><a href="#timeline">Timeline</a><a href="#skipped">Skipped and failed</a></nav>
 ${overview(measured)}
 ${measured.filter(({ cell }) => cell.factor === null).map(({ cell, all }) => cellSection(cell, all, look))}
 ${curves(result, look)}
@@ -91,7 +93,7 @@ function scoreText({ ratio, winner }: Claim): string {
 
 function cellSection(cell: Cell, all: readonly Standing[], look: ReadonlyMap<string, Look>): Html {
   const { workload, memoryMib, cpus, guests } = cell;
-  const work = `${guests > 1 ? `${guests} guests of ` : ""}${memoryMib} MiB, ${cpus} vCPU; load ${cell.load}; the oracle writes ${workload.pagesPerSec} pages/s (${workload.mode}) over ${workload.setMib} MiB; link ${linkText(cell.link)}; time limit ${amount(cell.timeLimitMs, "ms")}`;
+  const work = `${guests > 1 ? `${guests} guests of ` : ""}${memoryMib} MiB, ${cpus} vCPU; load ${cell.load}; the oracle writes ${workload.pagesPerSec} pages/s (${workload.mode}) over ${workload.setMib} MiB; link ${linkText(cell.link)}; time limit ${plain(cell.timeLimitMs / 1000)} s`;
   const panels = BARS.flatMap((figure) => barsOf(cell.name, all, figure, look) ?? []);
   const client = clientTable(cell, all);
   const unit = all.flatMap(({ samples }) => samples).find(({ ledger }) => ledger.client !== null)?.ledger

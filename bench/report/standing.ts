@@ -60,7 +60,7 @@ export interface Claim {
 }
 
 /** The rule, as the page and the docs state it. */
-export const RULE = `Per cell and figure the best Godwit system is set beside the best stock system (lowest median among those that completed every move there). One of them is said to win only if each has at least ${SAMPLES_LEAST} samples, their ranges do not overlap, and the medians differ by more than ${CHANGE_LEAST * 100} %. Otherwise the difference is called "within the noise". With 3 samples each, two systems that do not differ have ranges apart in 1 of 10 comparisons, with 5 in 1 of 126: more repeats make a better claim.`;
+export const RULE = `Per cell and figure the best Godwit system is set beside the best stock system (lowest median among those that completed every move there; for another figure it may be another system). One of them is said to win only if each has at least ${SAMPLES_LEAST} samples, their ranges do not overlap, and the medians differ by more than ${CHANGE_LEAST * 100} %. Otherwise the difference is called "within the noise". With 3 samples each, two systems that do not differ have ranges apart in 1 of 10 comparisons, with 5 in 1 of 126: more repeats make a better claim.`;
 
 /** What can be said of one figure in a cell. */
 export function claimOf(all: readonly Standing[], figure: FigureName): Claim {

@@ -37,9 +37,9 @@ a{color:var(--wire)}
 .legend span{white-space:nowrap}.legend i{display:inline-block;width:14px;height:10px;border-radius:2px;margin-right:5px}
 .legend i.dashed{height:0;border-top:2px dashed;border-radius:0;margin-bottom:3px}
 .scroll{overflow-x:auto;margin:8px 0}
-table{border-collapse:collapse;font-size:13px}
-th,td{text-align:left;padding:4px 10px 4px 8px;border-bottom:1px solid var(--line);white-space:nowrap;font-variant-numeric:tabular-nums}
-th{font-weight:600;background:var(--soft);vertical-align:bottom}
+table{border-collapse:collapse;font-size:12.5px}
+th,td{text-align:left;padding:4px 8px;border-bottom:1px solid var(--line);white-space:nowrap;font-variant-numeric:tabular-nums}
+th{white-space:normal;font-weight:600;background:var(--soft);vertical-align:bottom}
 td:first-child{border-left:4px solid transparent}
 tr.godwit td:first-child{border-left-color:var(--godwit-0)}tr.stock td:first-child{border-left-color:var(--stock-0)}
 .claims tr.godwit td:last-child{color:var(--godwit-0);font-weight:600}.claims tr.stock td:last-child{color:var(--stock-0);font-weight:600}

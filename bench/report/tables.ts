@@ -1,7 +1,7 @@
 /** The figures as tables: the same cells for the page and for Markdown. */
 import { type Cell, type ClientFigures, FIGURES, type FigureName, summary } from "../../src/bench/mod.ts";
-import { type Claim, type Standing, summaryOf, type Winner } from "./standing.ts";
-import { amount, digits, spread, unitFor } from "./units.ts";
+import { type Best, type Claim, type Standing, summaryOf, type Winner } from "./standing.ts";
+import { bare, digits, plain, spread, unitFor } from "./units.ts";
 
 export interface Table {
   readonly head: readonly string[];
@@ -43,10 +43,8 @@ export function claimTable(claims: readonly Claim[]): Table {
       kind: kindOf(winner),
       cells: [
         FIGURES[figure].label,
-        godwit === null
-          ? "–"
-          : `${amount(godwit.summary.median, FIGURES[figure].unit)}, ${godwit.system.name}`,
-        stock === null ? "–" : `${amount(stock.summary.median, FIGURES[figure].unit)}, ${stock.system.name}`,
+        bestText(figure, godwit, stock),
+        bestText(figure, stock, godwit),
         ratio === null ? "–" : `${digits(ratio.median)} (${digits(ratio.least)} – ${digits(ratio.most)})`,
         WINNERS[winner],
       ],
@@ -54,6 +52,14 @@ export function claimTable(claims: readonly Claim[]): Table {
   };
 }
 
+/** Both in the unit of the larger. */
+function bestText(figure: FigureName, best: Best | null, other: Best | null): string {
+  if (best === null) return "–";
+  const unit = unitFor(FIGURES[figure].unit, Math.max(best.summary.median, other?.summary.median ?? 0));
+  return `${bare(best.summary.median, unit)} ${unit.name}, ${best.system.name}`;
+}
+
+/** How a verdict is marked. */
 export function kindOf(winner: Winner): TableRow["kind"] {
   if (winner === "godwit" || winner === "only godwit") return "godwit";
   if (winner === "stock" || winner === "only stock") return "stock";
@@ -142,7 +148,7 @@ export function clientTable(cell: Cell, all: readonly Standing[]): Table | null 
       "longest stall",
       "requests lost",
       "connections lost",
-      `windows over ${digits(cell.slaLimitMs).replace(/\.0+$/, "")} ms`,
+      `windows over ${plain(cell.slaLimitMs)} ms`,
     ],
     rows,
   };

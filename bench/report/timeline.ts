@@ -3,7 +3,7 @@ import type { BenchResult, Cell, Sample, TimelinePoint } from "../../src/bench/m
 import { type Html, html } from "./html.ts";
 import { plotSvg, spacedTicks, WIDTH } from "./plot.ts";
 import { standings } from "./standing.ts";
-import { amount, digits } from "./units.ts";
+import { amount, digits, plain } from "./units.ts";
 
 const PAGE_BYTES = 4096;
 const POINTS_MAX = 160;
@@ -74,14 +74,14 @@ function timelineOf(cell: Cell, sample: Sample): Html {
         labelAnchor: "center",
         labelArrow: "none",
         ticks: roundTicks(end),
-        tickFormat: (value: number) => String(Number(value.toPrecision(3))),
+        tickFormat: plain,
       },
       y: {
         domain: [0, most * 1.06],
         label: null,
         grid: true,
         ticks: 4,
-        tickFormat: (value: number) => digits(value).replace(/\.0+$/, ""),
+        tickFormat: plain,
       },
       color: { type: "identity" },
       marks: [...marks, ...drawn],

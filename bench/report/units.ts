@@ -38,6 +38,11 @@ export function digits(value: number): string {
   return value.toFixed(places);
 }
 
+/** A number that was chosen, not measured, or an axis has: 60, 1.5, 0.2. */
+export function plain(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}
+
 /** Without a unit: 12.3. */
 export function bare(value: number, unit: Unit): string {
   return digits(value / unit.size);
@@ -65,7 +70,7 @@ export function linkText({
   latencyMs: number;
   jitterMs: number;
 }): string {
-  const rate = bytesPerSec === null ? "not limited" : `${digits((bytesPerSec * 8) / 1e6)} Mbit/s`;
-  const jitter = jitterMs === 0 ? "" : ` ± ${digits(jitterMs)} ms`;
-  return `${rate}, ${digits(latencyMs)} ms${jitter} one way`;
+  const rate = bytesPerSec === null ? "not limited" : `${plain((bytesPerSec * 8) / 1e6)} Mbit/s`;
+  const jitter = jitterMs === 0 ? "" : ` ± ${plain(jitterMs)} ms`;
+  return `${rate}, ${plain(latencyMs)} ms${jitter} one way`;
 }

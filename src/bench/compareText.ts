@@ -30,6 +30,9 @@ export function comparisonText(comparison: Comparison): string {
     "",
     `Told apart: corrected p < ${ALPHA} and a change of more than ${CHANGE_LEAST * 100} %.`,
     "Figures of Godwit are relative to a stock system of the same repeat, unless marked with *.",
+    ...(rows.some(({ verdict }) => verdict === "not enough samples")
+      ? ["Not enough samples: measure with more repeats (--repeat) or compare fewer figures (--metric)."]
+      : []),
     ...(absolute ? ["* as measured: a machine that was slower that day shows as well"] : []),
     ...notes.map((note) => `Note: ${note}`),
   ].join("\n");
