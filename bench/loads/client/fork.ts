@@ -26,7 +26,7 @@ export async function forkClient(
     execArgv: before,
     serialization: "advanced", // typed arrays as they are
   });
-  const exited = once(child, "exit");
+  const exited = once(child, "exit").catch(() => undefined); // it never started: `error` says so
   const waiting = new Map<number, PromiseWithResolvers<Operations | null>>();
   const warm = Promise.withResolvers<void>();
   let failure: GodwitError | null = null;
@@ -59,7 +59,7 @@ export async function forkClient(
     if (child.connected) child.disconnect();
     if (child.exitCode !== null || child.signalCode !== null) return;
     const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    await exited.catch(() => undefined); // it never started: `error` has said so
+    await exited;
     clearTimeout(late);
   };
   const late = setTimeout(() => fail(`it was not ready within ${WARM_MS} ms`), WARM_MS);

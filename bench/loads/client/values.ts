@@ -18,15 +18,20 @@ function makePool(): Buffer {
   return pool;
 }
 
-const pool = makePool();
+export const POOL = makePool();
 
-/** The value of a key in one of its versions: 1 to 5 KiB, 3 on average, which names both. */
-export function valueAt(key: number, version: number): Buffer {
+/** Where the value of a key in one of its versions lies in the pool: `bytes` from `at`, and `header` over their beginning. */
+export function cutOf(key: number, version: number): { at: number; bytes: number; header: string } {
   const random = randomOf(((key + 1) * 0x9e3779b1) ^ (version * 0x85ebca6b) || 1);
   random();
   const bytes = 1024 + (random() % 4096);
-  const at = random() % (POOL_BYTES - bytes);
-  const value = Buffer.from(pool.subarray(at, at + bytes));
-  value.write(`${key} ${version} `, "latin1");
+  return { at: random() % (POOL_BYTES - bytes), bytes, header: `${key} ${version} ` };
+}
+
+/** That value: 1 to 5 KiB, 3 on average. No two are the same. */
+export function valueAt(key: number, version: number): Buffer {
+  const { at, bytes, header } = cutOf(key, version);
+  const value = Buffer.from(POOL.subarray(at, at + bytes));
+  value.write(header, "latin1");
   return value;
 }

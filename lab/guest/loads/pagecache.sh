@@ -6,6 +6,7 @@ while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do
   $bb usleep 100000
   n=$((n + 1))
 done
+exec 3< /dev/vda # the cache of a device goes with whoever closes it last
 $bb dd if=/dev/vda of=/dev/null bs=1M 2> /dev/null || { echo "pagecache E the disk cannot be read"; exit 1; }
 while :; do
   while read -r what kib unit; do
