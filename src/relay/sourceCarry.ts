@@ -160,7 +160,8 @@ export class SourceCarry implements LinkHandler {
     clearInterval(this.#slow);
     this.#slow = undefined;
     this.#slices = Number.POSITIVE_INFINITY;
-    if (!this.#full && !this.#over) this.#qemu.resume();
+    // The order may come before the link is up, which then begins to read by itself.
+    if (!this.#full && !this.#over && this.#link !== undefined) this.#qemu.resume();
   }
 
   /** The capability postcopy-ram is on. */
