@@ -36,7 +36,10 @@ export async function tryOn(qemu: QemuArtefact, trials: readonly Trial[]): Promi
         if (usesPostcopy(trial))
           answers[index] ??= obstacle === null ? null : `no post-copy here: ${obstacle}`;
     }
-    await qmp.execute("quit");
+    await qmp.execute("quit").catch((error: unknown) => {
+      // It may be gone before its answer is read.
+      if (!isGodwitError(error) || error.code !== "QMP_CLOSED") throw error;
+    });
     await exited;
     return answers;
   } finally {

@@ -93,7 +93,10 @@ async function withProbe<T>(qemu: QemuCommand, machine: string[], use: (qmp: Qmp
   try {
     const qmp = await Qmp.open(child.stdout, child.stdin, { name: qemu.binary });
     const found = await use(qmp);
-    await qmp.execute("quit");
+    await qmp.execute("quit").catch((error: unknown) => {
+      // It may be gone before its answer is read; all that was asked has been answered.
+      if (!isGodwitError(error) || error.code !== "QMP_CLOSED") throw error;
+    });
     return found;
   } catch (error) {
     child.kill("SIGKILL");
