@@ -143,14 +143,25 @@ function timelines(result: BenchResult): Html {
   const found = timelinesOf(result);
   if (found.length === 0)
     return html`<section id="timeline"><h2>Timeline of one move</h2><p>No move has a timeline.</p></section>`;
-  const names = (of: "cell" | "system") => [...new Set(found.map((timeline) => timeline[of]))];
-  const options = (of: "cell" | "system") => names(of).map((name) => html`<option>${name}</option>`);
+  const first = found.find(({ system }) => system.family === "godwit") ?? found[0]!;
+  const options = (names: readonly string[], chosen: string) =>
+    [...new Set(names)].map(
+      (name) => html`<option${new Html(name === chosen ? " selected" : "")}>${name}</option>`,
+    );
+  const cells = options(
+    found.map(({ cell }) => cell),
+    first.cell,
+  );
+  const systems = options(
+    found.map(({ system }) => system.name),
+    first.system.name,
+  );
   return html`<section id="timeline"><h2>Timeline of one move</h2>
-<label>Cell <select id="timeline-cell">${options("cell")}</select></label><label>System <select id="timeline-system">${options("system")}</select></label>
-<p class="legend"><span><i style="background:var(--wire)"></i>on the wire, remaining, passes</span><span><i style="background:var(--dirty)"></i>written by the guest, as whole pages</span><span><i class="dashed" style="color:var(--text)"></i>the link's rate</span><span><i class="dashed" style="color:var(--switchover)"></i>switchover or post-copy begins</span></p>
+<label>Cell <select id="timeline-cell">${cells}</select></label><label>System <select id="timeline-system">${systems}</select></label>
+<p class="legend"><span><i style="background:var(--wire)"></i>on the wire, remaining, passes</span><span><i style="background:var(--dirty)"></i>written by the guest, as whole pages (QEMU's own figure, at the end of each pass)</span><span><i class="dashed" style="color:var(--text)"></i>the link's rate</span><span><i class="dashed" style="color:var(--switchover)"></i>switchover or post-copy begins</span></p>
 ${found.map(
-  ({ cell, system, content }, i) =>
-    html`<div data-timeline data-cell="${cell}" data-system="${system}"${new Html(i === 0 ? "" : " hidden")}>${content}</div>\n`,
+  (one) =>
+    html`<div data-timeline data-cell="${one.cell}" data-system="${one.system.name}"${new Html(one === first ? "" : " hidden")}>${one.content}</div>\n`,
 )}</section>`;
 }
 

@@ -34,7 +34,7 @@ a{color:var(--wire)}
 .plot{font-family:system-ui,"DejaVu Sans",sans-serif}
 .plot text,.plot tspan{white-space:pre}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;margin:8px 0}
-.legend span{white-space:nowrap}.legend i{display:inline-block;width:14px;height:10px;border-radius:2px;margin-right:5px}
+.legend span{max-width:100%}.legend i{display:inline-block;width:14px;height:10px;border-radius:2px;margin-right:5px}
 .legend i.dashed{height:0;border-top:2px dashed;border-radius:0;margin-bottom:3px}
 .scroll{overflow-x:auto;margin:8px 0}
 table{border-collapse:collapse;font-size:12.5px}

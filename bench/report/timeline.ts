@@ -1,5 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import type { BenchResult, Cell, Sample, TimelinePoint } from "../../src/bench/mod.ts";
+import type { BenchResult, Cell, Sample, SystemInfo, TimelinePoint } from "../../src/bench/mod.ts";
 import { type Html, html } from "./html.ts";
 import { plotSvg, spacedTicks, WIDTH } from "./plot.ts";
 import { standings } from "./standing.ts";
@@ -7,14 +7,15 @@ import { amount, digits, plain } from "./units.ts";
 
 const PAGE_BYTES = 4096;
 const POINTS_MAX = 160;
-/** A rate over less than this is mostly the grain of the counters. */
-const RATE_SPAN_MS = 150;
+/** A rate over less than this, or than this share of the whole, is mostly the grain of the counters. */
+const RATE_SPAN_MS = 250;
+const RATE_SHARE = 1 / 60;
 const SWITCHOVER = /^(pre-switchover|device|switchover|handover|postcopy)/;
 const MARGIN = { left: 46, right: 14 };
 
 export interface Timeline {
   readonly cell: string;
-  readonly system: string;
+  readonly system: SystemInfo;
   readonly content: Html;
 }
 
@@ -29,7 +30,7 @@ export function timelinesOf(result: BenchResult): Timeline[] {
       );
       const sample = inOrder[Math.floor((inOrder.length - 1) / 2)] ?? failed[0];
       if (sample === undefined || sample.ledger.timeline.length < 3) return [];
-      return [{ cell: cell.name, system: system.name, content: timelineOf(cell, sample) }];
+      return [{ cell: cell.name, system, content: timelineOf(cell, sample) }];
     }),
   );
 }
@@ -135,14 +136,17 @@ function passStarts(points: readonly TimelinePoint[]): number[] {
 function ratesOf(points: readonly TimelinePoint[]) {
   const wire: { x: number; y: number }[] = [];
   let from = points[0]!;
+  const spanLeastMs = Math.max(RATE_SPAN_MS, points.at(-1)!.atMs * RATE_SHARE);
   for (const point of points.slice(1)) {
     const spanMs = point.atMs - from.atMs;
-    if (spanMs < RATE_SPAN_MS) continue;
+    if (spanMs < spanLeastMs) continue;
     const middle = (from.atMs + point.atMs) / 2 / 1000;
     wire.push({ x: middle, y: ((point.wireBytes - from.wireBytes) / spanMs) * (1000 / 2 ** 20) });
     from = point;
   }
-  const dirty = points.flatMap(({ atMs, dirtyPagesPerSec }) =>
+  // QEMU measures it at the end of a pass: a 0 in the first one means that it does not know yet.
+  const known = points.filter(({ dirtyPagesPerSec, passes }) => dirtyPagesPerSec !== 0 || (passes ?? 0) > 1);
+  const dirty = known.flatMap(({ atMs, dirtyPagesPerSec }) =>
     dirtyPagesPerSec === null ? [] : [{ x: atMs / 1000, y: (dirtyPagesPerSec * PAGE_BYTES) / 2 ** 20 }],
   );
   return { wire, dirty };

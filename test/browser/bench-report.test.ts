@@ -185,7 +185,7 @@ test("the reader chooses a timeline; in the dark, too", async () => {
     tab.$$eval("[data-timeline]:not([hidden])", (found) =>
       found.map((one) => [one.getAttribute("data-cell"), one.getAttribute("data-system")]),
     );
-  assert.deepEqual(await shown(), [["redis", "stock"]]);
+  assert.deepEqual(await shown(), [["redis", "godwit-precopy"]]);
   await tab.select("#timeline-cell", "large-differences");
   await tab.select("#timeline-system", "godwit-hybrid");
   assert.deepEqual(await shown(), [["large-differences", "godwit-hybrid"]]);
