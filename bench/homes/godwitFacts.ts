@@ -33,7 +33,7 @@ export async function godwitFacts(move: GodwitMoved, around: Surroundings): Prom
     ...{ orderedAtMs, endedAtMs, blackoutMs, error },
     migrateAtMs: move.migrateAtMs,
     downtimeMs: report?.downtimeMs ?? null,
-    passes: report?.passes ?? null,
+    passes: report?.passes ?? move.timeline.at(-1)?.passes ?? null,
     streamBytes: carried ? report.streamBytes : null,
     pages: carried ? { sent: report.pages.sent, zero: report.pages.zero } : null,
     cpuMs: { source: cpu.source.hostMs / guests, target: cpu.target.hostMs / guests },

@@ -207,12 +207,15 @@ class GodwitHome implements Home {
     this.#processes = vms.flatMap(({ pid }) => (pid === null ? [] : (processId(pid) ?? [])));
   }
 
-  /** The host that is left first: its last words come before the first ones from the other. */
+  /** While it moves: the host that is left first, for its last words come before the first ones from the other. */
   #listen(): void {
     const [first, second] = [this.#at, across(this.#at)];
     for (const [index, tails] of this.#tails.entries()) {
       if (tails === undefined) continue; // not started yet
-      const text = tails[first].read() + (this.#moving === null ? "" : tails[second].read());
+      const text =
+        this.#moving === null
+          ? tails[this.#hosts[index]!].read()
+          : tails[first].read() + tails[second].read();
       if (text !== "") this.guests[index]!.console.feed(text);
     }
   }
