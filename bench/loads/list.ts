@@ -1,5 +1,6 @@
 import { GodwitError } from "../../src/errors/mod.ts";
 import type { Load } from "../types.ts";
+import { RATES } from "./client/rates.ts";
 import { baseInitrd, diskOfLoads, initrdOf } from "./images.ts";
 import { reportingLoad } from "./reporting.ts";
 import { servingLoad } from "./serving.ts";
@@ -46,36 +47,36 @@ export const LOADS: readonly Load[] = [
     name: "redis",
     unit: "GET or SET",
     about:
-      "Redis with 48 MiB of values of 1 to 5 KiB, 80 % GET and 20 % SET on 8 connections, at most 400 a second: under " +
-      "TCG a guest does not serve many more. Every answer is compared with what was written.",
+      `Redis with 48 MiB of values of 1 to 5 KiB, 80 % GET and 20 % SET on ${RATES.redis.connections} connections, at ` +
+      `most ${RATES.redis.perSecond} a second, for a request takes a guest under TCG some 3 ms. Every answer is ` +
+      "compared with what was written.",
   }),
   servingLoad({
     name: "nginx",
     unit: "HTTP GET",
     about:
-      "nginx with 30 MiB of files of 4 KiB to 2 MiB on tmpfs, fetched over 4 kept connections, at most 40 a second for " +
-      "TCG's sake. Every body is checked.",
+      `nginx with 30 MiB of files of 4 KiB to 2 MiB on tmpfs, fetched over ${RATES.nginx.connections} kept connections, ` +
+      `at most ${RATES.nginx.perSecond} a second (3.5 MB/s) for TCG's sake. Every body is checked.`,
   }),
   reportingLoad({
     name: "sqlite",
     unit: "transaction",
     about:
-      "Transactions in the manner of TPC-B on SQLite, scale 1 (100 000 accounts, 12 MiB on tmpfs), one commit each, at " +
-      "most 200 a second: scaled down for TCG.",
+      "Transactions in the manner of TPC-B on SQLite with a write-ahead log, one commit each, at most 50 a second; 20 000 " +
+      "accounts, 9 MiB on tmpfs: scaled down for TCG.",
   }),
   reportingLoad({
     name: "compile",
     unit: "compiled file",
     about:
-      "tcc compiles 8 C files of about 2000 lines by turns, at most 20 a second; a small compiler, for TCG would " +
-      "make a large one take minutes.",
+      "tcc compiles 8 C files of about 2500 lines by turns, at most 5 a second; a small compiler, for TCG would make a " +
+      "large one take minutes.",
   }),
   reportingLoad({
     name: "stress-ng",
     unit: "run of stress-ng",
     about:
-      "stress-ng --vm on 16 MiB with 8 methods by turns, at most 4 runs a second, each bounded to what TCG does in " +
-      "about a second.",
+      "stress-ng --vm on 16 MiB with 7 methods by turns, at most 2 runs a second, each bounded to about a second of TCG.",
   }),
   pagecache,
 ];

@@ -7,7 +7,7 @@
 export const COMPILE_UNITS = 8;
 const FUNCTIONS = 120;
 
-/** The text of unit `index`, about 3000 lines; always the same. */
+/** The text of unit `index`, about 2500 lines; always the same. */
 export function compileUnit(index: number): string {
   const random = xorshift(index + 1);
   const parts = [

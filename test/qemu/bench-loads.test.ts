@@ -18,7 +18,7 @@ const { qemus, loads } = artefacts();
 const system = qemus[0]!;
 const newest = qemus.at(-1)!;
 const LACKING = loads === null ? "needs the guests made of Debian bookworm's packages" : false;
-const WARM_MS = 60_000;
+const WARM_MS = 120_000;
 
 /** The oracle of a guest, with its lines for a load as a home hands them on. */
 class Watched extends GuestOracle {
@@ -42,6 +42,7 @@ function guestOf(name: string, memoryMib: number, address: string | null): Omit<
     memoryMib,
     workload: { setMib: 8, pagesPerSec: 100 },
     initrd: load.initrd,
+    bootMs: WARM_MS,
     append: load.append(address),
     disks: (load.disks ?? []).map((path) => ({ path, format: "raw", readOnly: true })),
   };

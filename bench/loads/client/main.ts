@@ -6,14 +6,12 @@
 import { connected, requestLoop } from "./connections.ts";
 import { Gate } from "./gate.ts";
 import type { ClientEvent, ClientOptions, ClientOrder } from "./messages.ts";
-import { NGINX_CONNECTIONS, NGINX_PER_SECOND, nginxConnections } from "./nginx.ts";
+import { nginxConnections } from "./nginx.ts";
+import { RATES } from "./rates.ts";
 import { Recorder } from "./recorder.ts";
-import { REDIS_CONNECTIONS, REDIS_PER_SECOND, redisConnections } from "./redis.ts";
+import { redisConnections } from "./redis.ts";
 
-const CLIENTS = {
-  redis: { connections: redisConnections, perSecond: REDIS_PER_SECOND / REDIS_CONNECTIONS },
-  nginx: { connections: nginxConnections, perSecond: NGINX_PER_SECOND / NGINX_CONNECTIONS },
-};
+const CONNECTIONS = { redis: redisConnections, nginx: nginxConnections };
 /** How long a pause waits for answers that are under way. */
 const PATIENCE_MS = 5_000;
 
@@ -26,8 +24,8 @@ function tell(event: ClientEvent): void {
 }
 
 async function run(): Promise<void> {
-  const { connections, perSecond } = CLIENTS[client];
-  const connects = await connections(address);
+  const perSecond = RATES[client].perSecond / RATES[client].connections;
+  const connects = await CONNECTIONS[client](address);
   const first = await Promise.all(connects.map((connect) => connected(connect)));
   tell({ event: "warm" });
   await Promise.all(

@@ -2,10 +2,9 @@ import { crc32 } from "node:zlib";
 import { Client } from "undici";
 import { type Connection, connected } from "./connections.ts";
 import { randomOf } from "./random.ts";
+import { RATES } from "./rates.ts";
 
 const PORT = 80;
-export const NGINX_CONNECTIONS = 4;
-export const NGINX_PER_SECOND = 40;
 const CONNECT_MS = 2000;
 const NEVER_MS = 2 ** 31 - 1;
 
@@ -27,7 +26,10 @@ export async function nginxConnections(address: string): Promise<(() => Promise<
       sums.set(path, await reader.fetch(path));
     }
   reader.close();
-  return Array.from({ length: NGINX_CONNECTIONS }, (_, index) => () => connect(address, index + 1, sums));
+  return Array.from(
+    { length: RATES.nginx.connections },
+    (_, index) => () => connect(address, index + 1, sums),
+  );
 }
 
 /** Resolves when the server has answered: that it listens is not enough to say that it has its files. */

@@ -1,11 +1,11 @@
 import { Redis } from "ioredis";
 import { type Connection, connected } from "./connections.ts";
 import { randomOf } from "./random.ts";
+import { RATES } from "./rates.ts";
 import { cutOf, POOL, valueAt } from "./values.ts";
 
 const PORT = 6379;
-export const REDIS_CONNECTIONS = 8;
-export const REDIS_PER_SECOND = 100;
+const { connections: CONNECTIONS } = RATES.redis;
 /** With values of 3 KiB on average, 48 MiB. */
 const KEYS = 16384;
 const SET_PERCENT = 20;
@@ -28,7 +28,7 @@ class Share {
   readonly #versions = new Map<number, number>();
 
   constructor(index: number) {
-    this.keys = Array.from({ length: KEYS / REDIS_CONNECTIONS }, (_, i) => i * REDIS_CONNECTIONS + index);
+    this.keys = Array.from({ length: KEYS / CONNECTIONS }, (_, i) => i * CONNECTIONS + index);
     this.random = randomOf(index + 1);
   }
 
@@ -56,7 +56,7 @@ class Share {
 
 /** Fills the server; then hands out connections that read and write it. */
 export async function redisConnections(address: string): Promise<(() => Promise<Connection>)[]> {
-  const shares = Array.from({ length: REDIS_CONNECTIONS }, (_, index) => new Share(index));
+  const shares = Array.from({ length: CONNECTIONS }, (_, index) => new Share(index));
   const connection = (await connected(() => connect(address, shares[0]!))) as RedisConnection;
   await connection.redis.set(POOL_KEY, POOL);
   for (const share of shares) await share.fill(connection.redis);
