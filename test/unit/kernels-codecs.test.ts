@@ -153,6 +153,26 @@ for (const name of ["delta", "sparse", "wkdm"] as const) {
   });
 }
 
+describe("the end of the memory", () => {
+  it("is never passed by a run at the end of the page", () => {
+    const last = k.bytes.length - PAGE_BYTES;
+    k.bytes.fill(0, base, page);
+    for (let start = PAGE_BYTES - 40; start < PAGE_BYTES; start++) {
+      for (let stop = start + 1; stop <= PAGE_BYTES; stop++) {
+        k.bytes.fill(0, last);
+        k.bytes.fill(1, last + start, last + stop);
+        const length = k.deltaEncode(base, last, out, 100);
+        // The body at the very end, too.
+        const body = k.bytes.length - length;
+        k.bytes.copyWithin(body, out, out + length);
+        assert.equal(k.deltaDecode(body, length, base, page), 0);
+        const made = bytesAt(page, PAGE_BYTES);
+        assert.ok(made.every((byte, i) => byte === (i >= start && i < stop ? 1 : 0)));
+      }
+    }
+  });
+});
+
 describe("rules", () => {
   const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
   const tags = (first: string, second: string, rest = ""): string =>
