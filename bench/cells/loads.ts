@@ -1,7 +1,7 @@
 /** What people run, judged by its clients; the oracle writes a little beside each. */
 import { type BenchCell, type CellDraft, cellFrom, link, mbit } from "./cell.ts";
 
-// The limits for clients are what these loads keep at rest under TCG on a quiet machine, with room.
+// The limits for clients leave room for TCG, under which single requests take 20 to 200 ms at rest.
 
 /** What a user would choose from; the variants of post-copy are told apart by the writers' cells. */
 const SYSTEMS = [

@@ -166,7 +166,8 @@ async function runCell(
     }
     return null;
   } finally {
+    // what cannot be closed must not take hours of samples with it
     for (const slot of slots) await slot.close().catch((error) => run.onWord(`closing a home: ${error}`));
-    await stage.close();
+    await stage.close().catch((error) => run.onWord(`closing the stage: ${error}`));
   }
 }

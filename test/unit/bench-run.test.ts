@@ -10,7 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type BenchCell, CELLS, cellsNamed } from "../../bench/cells/mod.ts";
+import { loadNamed } from "../../bench/loads/mod.ts";
 import { benchOptions, keepResult, newest, type Run, runBench, sampleLine } from "../../bench/run/mod.ts";
+import { systemNamed } from "../../bench/systems/mod.ts";
 import type { Home, HostName, Load, LoadClient, MoveFacts, Stage, System } from "../../bench/types.ts";
 import { parseResult } from "../../src/bench/mod.ts";
 
@@ -328,6 +330,13 @@ test("cells: names are unique, groups and curves can be asked for, an unknown on
   for (const cell of CELLS) {
     const needed = cell.workload.setMib + cell.fillMib + 64;
     assert(cell.memoryMib >= needed, `${cell.name} needs ${needed} MiB for what is in it`);
+  }
+});
+
+test("what cells name is there: loads, systems", () => {
+  for (const { load, systems } of CELLS) {
+    assert.equal(loadNamed(load).name, load);
+    for (const name of systems ?? []) assert.equal(systemNamed(name).name, name);
   }
 });
 
