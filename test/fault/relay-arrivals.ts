@@ -74,6 +74,8 @@ export function arrivesInSpite(guest: ArrivingGuest): void {
           );
           assert.equal(await status(source), "active", "all that was in the middle of the move");
         },
+      }).catch((error: Error) => {
+        throw new Error(`${error.message}\n${path.source.stderr}\n${path.target.stderr}`, { cause: error });
       });
       movedTo(target);
       assert.equal(moved.info.status, "completed");
