@@ -42,17 +42,26 @@ export async function loadImages(
       const archive = gzipSync(cpioArchive(await layerEntries(layer, packages)));
       await writeFile(join(temporary, layer), Buffer.concat([guest, archive]));
     }
-    await writeDisk(join(temporary, "disk"));
   });
   const initrds = Object.fromEntries(LAYER_NAMES.map((layer) => [layer, join(folder, layer)]));
-  return { initrds, disk: join(folder, "disk") };
+  return { initrds, disk: await disk() };
+}
+
+/** In a folder of its own, for it is large and changes with nothing else. */
+async function disk(): Promise<string> {
+  const source = await readFile(join(import.meta.dirname, "loadDisk.ts"));
+  const key = createHash("sha256").update(source).digest("hex").slice(0, 16);
+  const folder = await cachedFolder(`loads-disk-${key}`, (temporary) => writeDisk(join(temporary, "disk")));
+  return join(folder, "disk");
 }
 
 /** Our sources by content, the other parts by their paths, which have their own keys in them. */
 async function inputsKey(paths: readonly string[]): Promise<string> {
   const hash = createHash("sha256").update(paths.join("\n"));
   const sources = join(import.meta.dirname, "..", "guest", "loads");
-  const own = (await readdir(import.meta.dirname)).filter((file) => /^load|^elf/.test(file));
+  const own = (await readdir(import.meta.dirname)).filter((file) =>
+    /^(load(s|Layers|Units)|elf)\.ts$/.test(file),
+  );
   for (const file of [
     ...(await readdir(sources)).sort().map((file) => join(sources, file)),
     ...own.sort().map((file) => join(import.meta.dirname, file)),
