@@ -35,6 +35,7 @@ export async function guestOf(options: OpenHomeOptions, index: number): Promise<
     initrd: load.initrd,
     append: more === "" ? NO_WATCHDOGS : `${NO_WATCHDOGS} ${more}`,
     nics: nic === null ? [] : [{ type: "tap", ifname: nic.ifname, mac: nic.mac }],
+    disks: (load.disks ?? []).map((path) => ({ path, format: "raw", readOnly: true })),
     bootMs: BOOT_MS * cell.guests,
   };
 }
