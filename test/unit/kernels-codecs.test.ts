@@ -153,6 +153,23 @@ for (const name of ["delta", "sparse", "wkdm"] as const) {
   });
 }
 
+describe("the scratch", () => {
+  it("brings nothing of one page into the next", () => {
+    const fresh = loadKernels({ memoryBytes: 128 * 1024 });
+    // Every word is partial, all low bits are set.
+    clear();
+    setWords(Object.fromEntries(Array.from({ length: 1024 }, (_, i) => [i, 1023 - (i & 1)])));
+    assert.ok(encode("wkdm", 8192) > 0);
+    // Five partials, four of them at the very end.
+    clear();
+    setWords({ 0: 4096, 1: 4097, 1020: 4098, 1021: 4099, 1022: 4100, 1023: 4101 });
+    fresh.bytes.set(k.bytes.subarray(page, out), page);
+    const length = encode("wkdm", 8192);
+    assert.equal(fresh.wkdmEncode(page, out, 8192), length);
+    assert.deepEqual(bytesAt(out, length), Uint8Array.from(fresh.bytes.subarray(out, out + length)));
+  });
+});
+
 describe("the end of the memory", () => {
   it("is never passed by a run at the end of the page", () => {
     const last = k.bytes.length - PAGE_BYTES;
@@ -160,6 +177,8 @@ describe("the end of the memory", () => {
     for (let start = PAGE_BYTES - 40; start < PAGE_BYTES; start++) {
       for (let stop = start + 1; stop <= PAGE_BYTES; stop++) {
         k.bytes.fill(0, last);
+        // A byte shortly before: the run has a near head.
+        k.bytes[last + start - 4] = 1;
         k.bytes.fill(1, last + start, last + stop);
         const length = k.deltaEncode(base, last, out, 100);
         // The body at the very end, too.
@@ -167,7 +186,7 @@ describe("the end of the memory", () => {
         k.bytes.copyWithin(body, out, out + length);
         assert.equal(k.deltaDecode(body, length, base, page), 0);
         const made = bytesAt(page, PAGE_BYTES);
-        assert.ok(made.every((byte, i) => byte === (i >= start && i < stop ? 1 : 0)));
+        assert.ok(made.every((byte, i) => byte === (i === start - 4 || (i >= start && i < stop) ? 1 : 0)));
       }
     }
   });
