@@ -1,14 +1,10 @@
 /**
  * How fast the page kernels are, in two working sets: one that fits the cache (pages just read from a socket are there)
  * and one far larger than it. Last, what the digest adds to the hash of each page.
- *
- * node bench/micro/kernels.ts [--json] [--tiny]     (by itself it shows zero tests, compare and the encodings, too)
  */
-import { parseArgs } from "node:util";
 import { BATCH_PAGES_MAX, loadKernels, PAGE_BYTES, type PageKernels } from "../../kernels/mod.ts";
 import { PageDigest } from "../../src/pages/mod.ts";
-import { encodingFigures } from "./encodings.ts";
-import { beside, copyPages, type Effort, type Figure, FULL, TINY } from "./figures.ts";
+import { beside, copyPages, type Effort, type Figure } from "./figures.ts";
 
 const SMALL_BYTES = 256 * 1024;
 
@@ -55,21 +51,4 @@ function digestFigure(effort: Effort, copy: () => void): Figure {
   };
   const figure = beside("digest", effort, effort.roundBytes, update, copy);
   return { ...figure, note: `${((PAGE_BYTES * 1e9) / figure.bytesPerSec).toFixed(1)} ns a page` };
-}
-
-function show({ name, bytesPerSec, ofCopy, note = "" }: Figure): void {
-  const rate = (bytesPerSec / 1e9).toFixed(2).padStart(8);
-  console.log(`${name.padEnd(56)}${rate} GB/s ${ofCopy.toFixed(2).padStart(7)} of copy  ${note}`);
-}
-
-if (import.meta.main) {
-  const options = {
-    json: { type: "boolean", default: false },
-    tiny: { type: "boolean", default: false },
-  } as const;
-  const { values } = parseArgs({ options });
-  const effort = values.tiny ? TINY : FULL;
-  const figures = [...kernelFigures(effort), ...encodingFigures(effort)];
-  if (values.json) console.log(JSON.stringify(figures));
-  else figures.forEach(show);
 }

@@ -2,15 +2,21 @@
  * The micro benches: what each step of a page's way costs, as a ratio to copying the page's bytes once, on the same
  * machine in the same run.
  *
- * npm run bench:micro [-- --only kernels|stream|link --json --tiny]     (--tiny: shows that they run, and nothing else)
+ * npm run bench:micro [-- --only kernels|encodings|stream|link --json --tiny]     (--tiny: shows that they run, and nothing else)
  */
 import { parseArgs } from "node:util";
+import { encodingFigures } from "./encodings.ts";
 import { type Figure, FULL, TINY } from "./figures.ts";
 import { kernelFigures } from "./kernels.ts";
 import { linkFigures } from "./link.ts";
 import { streamFigures } from "./stream.ts";
 
-const BENCHES = { kernels: kernelFigures, stream: streamFigures, link: linkFigures } as const;
+const BENCHES = {
+  kernels: kernelFigures,
+  encodings: encodingFigures,
+  stream: streamFigures,
+  link: linkFigures,
+} as const;
 type Bench = keyof typeof BENCHES;
 
 const { values } = parseArgs({

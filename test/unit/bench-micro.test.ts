@@ -18,6 +18,7 @@ test("each micro bench gives finite, positive figures", () => {
     Object.entries(all).map(([name, figures]) => [name, figures.length]),
     [
       ["kernels", 3],
+      ["encodings", 30],
       ["stream", 5],
       ["link", 2],
     ],
@@ -36,5 +37,5 @@ test("each micro bench gives finite, positive figures", () => {
 test("an unknown micro bench is exit 2 and names the known ones", () => {
   const { status, stderr } = bench("--only", "disks");
   assert.equal(status, 2);
-  assert.match(stderr, /kernels, stream, link/);
+  assert.match(stderr, /kernels, encodings, stream, link/);
 });
