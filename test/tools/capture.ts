@@ -4,13 +4,13 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { QemuArtefact } from "../../lab/setup/mod.ts";
-import { connectQmp, type MigrationInfo, type Qmp } from "../../src/qemu/mod.ts";
+import type { MigrationInfo, Qmp } from "../../src/qemu/mod.ts";
+import { qmpWhenThere } from "./qmp.ts";
 
 export interface CaptureOptions {
   readonly source: QemuArtefact;
@@ -178,9 +178,7 @@ async function untilQmp(path: string, child: ChildProcess): Promise<Qmp> {
   child.stderr!.on("data", (chunk) => {
     stderr += chunk;
   });
-  await untilTrue(async () => child.exitCode !== null || existsSync(path), "QEMU listens");
-  if (child.exitCode !== null) throw new Error(`QEMU has ended: ${stderr}`);
-  return await connectQmp(path);
+  return qmpWhenThere(path, () => (child.exitCode === null ? null : stderr));
 }
 
 async function untilTrue(holds: () => Promise<boolean>, what: string): Promise<void> {

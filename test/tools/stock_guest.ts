@@ -4,7 +4,6 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,7 +15,8 @@ import {
   tcgMemory,
   type Workload,
 } from "../../lab/mod.ts";
-import { connectQmp, type Qmp } from "../../src/qemu/mod.ts";
+import type { Qmp } from "../../src/qemu/mod.ts";
+import { qmpWhenThere } from "./qmp.ts";
 
 export interface StockGuestOptions {
   readonly qemu: QemuArtefact;
@@ -87,7 +87,7 @@ export async function startStockGuest(t: TestContext, options: StockGuestOptions
       await sleep(20);
     }
   };
-  const qmp = await connectWhenThere(qmpPath, () => ended);
+  const qmp = await qmpWhenThere(qmpPath, () => (ended ? tail : null));
   t.after(() => qmp.close());
   return {
     oracle,
@@ -99,12 +99,4 @@ export async function startStockGuest(t: TestContext, options: StockGuestOptions
       if (!ended) await exited;
     },
   };
-}
-
-async function connectWhenThere(path: string, ended: () => boolean): Promise<Qmp> {
-  while (!existsSync(path)) {
-    if (ended()) throw new Error(`QEMU ended before it listened on ${path}`);
-    await sleep(20);
-  }
-  return connectQmp(path);
 }

@@ -23,7 +23,8 @@ export async function askArbiter(
   for (;;) {
     try {
       phase = await question();
-      if (DECIDED.has(phase)) return phase;
+      // "loaded": a commit never got there, and waiting longer would only keep the guest stopped.
+      if (DECIDED.has(phase) || phase === "loaded") return phase;
     } catch (error) {
       if (!isGodwitError(error)) throw error;
       log.warn({ err: error }, "no answer from the target agent");
