@@ -14,7 +14,15 @@ import { kvmVerdict } from "../src/qemu/mod.ts";
 import { type BenchCell, CELLS, cellsNamed } from "./cells/mod.ts";
 import { openGodwitHome, openStockHome } from "./homes/mod.ts";
 import { loadNamed } from "./loads/mod.ts";
-import { type BenchOptions, benchOptions, keepResult, newest, runBench, sampleLine } from "./run/mod.ts";
+import {
+  type BenchOptions,
+  benchOptions,
+  keepPartial,
+  keepResult,
+  newest,
+  runBench,
+  sampleLine,
+} from "./run/mod.ts";
 import { openStage } from "./stage/mod.ts";
 import { SYSTEMS, systemNamed } from "./systems/mod.ts";
 
@@ -55,9 +63,10 @@ async function main(options: BenchOptions): Promise<number> {
       {
         ...{ cells, systems, qemu, accel, known: SYSTEMS, signal: interrupted.signal },
         ...{ repeats: options.repeats, seed: options.seed, loopback: options.loopback },
-        command: ["npm run bench --", ...process.argv.slice(2)].join(" "),
+        command: ["npm run bench --", ...withoutOut(process.argv.slice(2))].join(" "),
         onSample: (sample, done, of) => say(sampleLine(sample, done, of, performance.now() - startedAtMs)),
         onWord: say,
+        onCell: (soFar) => keepPartial(soFar, options.out),
       },
       { openStage, loadNamed, openHome: { stock: openStockHome, godwit: openGodwitHome } },
     );
@@ -73,6 +82,11 @@ async function main(options: BenchOptions): Promise<number> {
   }
   await tell(result, options);
   return exitCode;
+}
+
+/** Where the result went is no part of how it was measured. */
+function withoutOut(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !arg.startsWith("--out") && args[i - 1] !== "--out");
 }
 
 /** Keeps the result, makes the report beside it and prints what was asked for. */

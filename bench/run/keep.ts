@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BenchResult, parseResult } from "../../src/bench/mod.ts";
 
@@ -21,8 +21,22 @@ export function keepResult(result: BenchResult, folder: string): string {
     (candidate) => !existsSync(join(folder, `${candidate}.json`)),
   );
   if (free === undefined) throw new Error(`${folder} is full of results of this minute`);
-  const path = join(folder, `${free}.json`);
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(checked, null, 1)}\n`);
-  renameSync(`${path}.tmp`, path);
+  write(checked, join(folder, `${free}.json`));
+  rmSync(partialPath(result, folder), { force: true });
   return free;
+}
+
+/** What there is of a long run, in case that it never ends by itself; `keepResult` takes it away again. */
+export function keepPartial(result: BenchResult, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  write(result, partialPath(result, folder));
+}
+
+function partialPath(result: BenchResult, folder: string): string {
+  return join(folder, `${resultName(result)}.partial.json`);
+}
+
+function write(result: BenchResult, path: string): void {
+  writeFileSync(`${path}.tmp`, `${JSON.stringify(result, null, 1)}\n`);
+  renameSync(`${path}.tmp`, path);
 }

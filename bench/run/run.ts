@@ -34,6 +34,8 @@ export interface Run {
   /** After each sample. */
   onSample(sample: Sample, done: number, of: number): void;
   onWord(text: string): void;
+  /** After each cell: what there would be if it ended here. */
+  onCell?(soFar: BenchResult): void;
 }
 
 type Skipped = BenchResult["skipped"][number];
@@ -49,6 +51,24 @@ export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
   const samples: Sample[] = [];
   let interrupted = false;
   let plan: readonly PlannedCell[] = [];
+  const soFar = (): BenchResult => {
+    const used = new Set([...samples, ...skipped].map(({ system }) => system));
+    return {
+      format: RESULT_FORMAT,
+      startedAt: startedAt.toISOString(),
+      durationMs: Date.now() - startedAt.getTime(),
+      ...about,
+      command: run.command,
+      seed: run.seed,
+      repeats: run.repeats,
+      qemu: run.qemu.version,
+      cells: run.cells.map(resultCell),
+      systems: run.known.filter(({ name }) => used.has(name)).map(systemInfo),
+      skipped: [...skipped],
+      samples: [...samples],
+      interrupted,
+    };
+  };
   try {
     const able = await orInterrupted(ableSystems(run, skipped), run.signal);
     const byCell = run.cells.map((cell) => ({
@@ -70,7 +90,10 @@ export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
         left--;
         run.onSample(sample, samples.length, samples.length + left);
       });
-      if (unable === null) continue;
+      if (unable === null) {
+        run.onCell?.({ ...soFar(), interrupted: true });
+        continue;
+      }
       const systems = new Set(steps.map(({ system }) => system));
       skipped.push(...[...systems].map((system) => ({ system, cell: name, reason: unable })));
       run.onWord(`${name} is skipped: ${unable}`);
@@ -80,22 +103,7 @@ export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
     if (!(error instanceof Interrupted)) throw error;
     interrupted = true;
   }
-  const used = new Set([...samples, ...skipped].map(({ system }) => system));
-  return {
-    format: RESULT_FORMAT,
-    startedAt: startedAt.toISOString(),
-    durationMs: Date.now() - startedAt.getTime(),
-    ...about,
-    command: run.command,
-    seed: run.seed,
-    repeats: run.repeats,
-    qemu: run.qemu.version,
-    cells: run.cells.map(resultCell),
-    systems: run.known.filter(({ name }) => used.has(name)).map(systemInfo),
-    skipped,
-    samples,
-    interrupted,
-  };
+  return soFar();
 }
 
 function systemInfo({ name, about, family }: System): SystemInfo {

@@ -11,7 +11,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type BenchCell, CELLS, cellsNamed } from "../../bench/cells/mod.ts";
 import { loadNamed } from "../../bench/loads/mod.ts";
-import { benchOptions, keepResult, newest, type Run, runBench, sampleLine } from "../../bench/run/mod.ts";
+import {
+  benchOptions,
+  keepPartial,
+  keepResult,
+  newest,
+  type Run,
+  runBench,
+  sampleLine,
+} from "../../bench/run/mod.ts";
 import { systemNamed } from "../../bench/systems/mod.ts";
 import type { Home, HostName, Load, LoadClient, MoveFacts, Stage, System } from "../../bench/types.ts";
 import { parseResult } from "../../src/bench/mod.ts";
@@ -371,7 +379,10 @@ test("a result is kept whole under its time and commit, and never replaces anoth
   const folder = mkdtempSync(join(tmpdir(), "gw-bench-keep-"));
   try {
     const result = await run(world());
+    keepPartial({ ...result, interrupted: true }, join(folder, "new"));
+    assert.equal(readdirSync(join(folder, "new")).filter((name) => name.endsWith(".partial.json")).length, 1);
     const first = keepResult(result, join(folder, "new"));
+    assert.equal(readdirSync(join(folder, "new")).length, 1, "what was kept for the worst case is gone");
     const second = keepResult(result, join(folder, "new"));
     assert.match(first, /^\d{4}-\d\d-\d\dT\d{4}-\w+$/);
     assert.equal(second, `${first}-2`);
