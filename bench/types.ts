@@ -4,7 +4,7 @@
  * runs in a guest beside the oracle, with the client that judges it. The **runner** puts them together and keeps the
  * ledger (`Ledger` in src/bench).
  *
- * All times in here (`atMs`) are on one clock for all processes of the machine: `performance.timeOrigin +
+ * All times in here (`atMs`) are on one clock for all processes of the machine (clock.ts): `performance.timeOrigin +
  * performance.now()`.
  */
 

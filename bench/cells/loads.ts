@@ -1,7 +1,8 @@
 /** What people run, judged by its clients; the oracle writes a little beside each. */
 import { type BenchCell, type CellDraft, cellFrom, link, mbit } from "./cell.ts";
 
-// The limits for clients leave room for TCG, under which single requests take 20 to 200 ms at rest.
+// The limits for clients leave room for TCG: at rest the slowest of 100 requests took 12 to 27 ms (Redis) and 69 to 89 ms
+// (nginx) on quiet cores (bench/results/2026-11-22T1524-e303ecc.md), and far more on busy ones.
 
 /** What a user would choose from; the variants of post-copy are told apart by the writers' cells. */
 const SYSTEMS = [

@@ -3,11 +3,6 @@ import { GuestOracle, parseGuestLine } from "../../lab/guest/mod.ts";
 /** Half an hour of heartbeats; more is never looked at. */
 const BEATS_KEPT_MAX = 200_000;
 
-/** The clock of all `atMs` of the bench. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 type Listener = (line: string, atMs: number) => void;
 
 /**

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { nowMs } from "../clock.ts";
 import type { MoveFacts } from "../types.ts";
-import { type GuestConsole, nowMs } from "./console.ts";
+import type { GuestConsole } from "./console.ts";
 import type { CpuMs } from "./cpu.ts";
 import type { GodwitMoved } from "./godwitMove.ts";
 import { LISTEN_MS } from "./stockMove.ts";

@@ -3,9 +3,9 @@ import type { AgentEvent, MigrationStatusBody } from "../../src/agent/mod.ts";
 import type { TimelinePoint } from "../../src/bench/mod.ts";
 import { GodwitError, isGodwitError } from "../../src/errors/mod.ts";
 import type { Report } from "../../src/migration/mod.ts";
+import { nowMs } from "../clock.ts";
 import type { GodwitSystem } from "../systems/mod.ts";
 import type { AgentHost } from "./agentHost.ts";
-import { nowMs } from "./console.ts";
 
 const PAGE_BYTES = 4096;
 const SAMPLE_MS = 100;

@@ -1,7 +1,7 @@
 import type { TimelinePoint } from "../../src/bench/mod.ts";
 import { GodwitError } from "../../src/errors/mod.ts";
 import type { MigrationInfo, Monitor, QmpEvent } from "../../src/qemu/mod.ts";
-import { nowMs } from "./console.ts";
+import { nowMs } from "../clock.ts";
 
 const SAMPLE_MS = 100;
 const SAMPLE_MS_MAX = 5_000;

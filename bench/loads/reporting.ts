@@ -1,4 +1,5 @@
 import { GodwitError } from "../../src/errors/mod.ts";
+import { nowMs } from "../clock.ts";
 import type { HomeGuest, Load, LoadClient, Operations } from "../types.ts";
 import { initrdOf } from "./images.ts";
 import { parseReport } from "./report.ts";
@@ -55,12 +56,12 @@ export class ReportReader implements LoadClient {
   }
 
   async pause(): Promise<void> {
-    this.#pausedAtMs = performance.timeOrigin + performance.now();
+    this.#pausedAtMs = nowMs();
     this.#resumedAtMs = Number.POSITIVE_INFINITY;
   }
 
   async resume(): Promise<void> {
-    this.#resumedAtMs = performance.timeOrigin + performance.now();
+    this.#resumedAtMs = nowMs();
   }
 
   async stop(): Promise<void> {

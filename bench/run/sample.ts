@@ -3,13 +3,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Sample } from "../../src/bench/mod.ts";
 import { isGodwitError } from "../../src/errors/mod.ts";
 import type { BenchCell } from "../cells/mod.ts";
+import { nowMs } from "../clock.ts";
 import { clientFigures, emptyLedger, equalOf, ledgerOf } from "../ledger/mod.ts";
 import type { Home, Load, MoveFacts, Operations, Stage, Way } from "../types.ts";
 import { orInterrupted } from "./interrupt.ts";
 import { energyNow } from "./machine.ts";
 import type { Step } from "./plan.ts";
 import type { Slot } from "./slot.ts";
-import { nowMs, watchWire } from "./wire.ts";
+import { watchWire } from "./wire.ts";
 
 const VERIFY_MS = 90_000;
 

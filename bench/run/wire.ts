@@ -1,13 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { nowMs } from "../clock.ts";
 import type { WirePoint } from "../ledger/mod.ts";
 import type { Way } from "../types.ts";
 
 const EVERY_MS = 100;
-
-/** One clock for all processes of the machine. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /**
  * Reads a way's counter ten times a second until `over`, and once more then; resolves with what it read.

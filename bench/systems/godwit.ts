@@ -16,10 +16,10 @@ function noPostcopy(qemu: QemuArtefact): Promise<string | null> {
   return known;
 }
 
-/** `order` names an engine, once there are several: a system more is a line more below. */
-function godwit(strategy: Strategy, about: string, engine?: string): GodwitSystem {
+/** `order` is what is added to the order of a move: a system more is a line more below. */
+function godwit(strategy: Strategy, about: string): GodwitSystem {
   return {
-    name: engine === undefined ? `godwit-${strategy}` : `godwit-${strategy}+${engine}`,
+    name: `godwit-${strategy}`,
     about: `Godwit's agents and relays, ${about}`,
     family: "godwit",
     order: { strategy },

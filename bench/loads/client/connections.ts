@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { nowMs } from "../../clock.ts";
 import type { Gate } from "./gate.ts";
-import { nowMs, type Recorder } from "./recorder.ts";
+import type { Recorder } from "./recorder.ts";
 
 /** One connection to the server in the guest. Its loss is final: nothing connects again behind our back. */
 export interface Connection {

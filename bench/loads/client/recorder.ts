@@ -1,9 +1,5 @@
+import { nowMs } from "../../clock.ts";
 import type { Operations } from "../../types.ts";
-
-/** The clock of all times of the bench. */
-export function nowMs(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /** Keeps what requests took until it is taken. */
 export class Recorder {
