@@ -11,9 +11,9 @@ const ARROWS = {
   link: ["errors", "wire"],
   qemu: ["errors"],
   relay: ["errors", "wire", "stream", "pages", "migration", "link"],
-  agent: ["errors", "migration", "qemu", "relay"],
+  agent: ["errors", "pages", "migration", "qemu", "relay"],
   bench: ["errors"],
-  cli: ["errors", "stream", "migration", "qemu", "relay", "agent", "bench"],
+  cli: ["errors", "stream", "pages", "migration", "qemu", "relay", "agent", "bench"],
 };
 const PURE = ["errors", "wire", "stream", "pages", "migration"];
 const others = (allowed, self) => Object.keys(ARROWS).filter((m) => m !== self && !allowed.includes(m));

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
+import type { EngineName, PolicyName } from "../../src/pages/mod.ts";
 import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../src/relay/mod.ts";
 
 const CHILD = join(import.meta.dirname, "../../src/relay/child.ts");
@@ -60,6 +61,11 @@ export async function startRelayPair(options: {
   readonly bandwidthBytesPerSec?: number;
   readonly reconnectForMs?: number;
   readonly withholdShut?: boolean;
+  /** Default plain. */
+  readonly engine?: EngineName;
+  readonly pagePolicy?: PolicyName;
+  /** Of both sides. Default 64 MiB. */
+  readonly pageCacheBytes?: number;
 }): Promise<{
   readonly source: RigRelay;
   readonly target: RigRelay;
@@ -67,11 +73,13 @@ export async function startRelayPair(options: {
   stop(): Promise<void>;
 }> {
   const reconnectForMs = options.reconnectForMs ?? 30_000;
+  const pageCacheBytes = options.pageCacheBytes ?? 2 ** 26;
   const target = await startRigRelay({
     side: "target",
     listen: "127.0.0.1:0",
     forward: options.incoming,
     insecure: false,
+    pageCacheBytes,
     reconnectForMs,
     ticket: "rig",
   });
@@ -83,6 +91,9 @@ export async function startRelayPair(options: {
     to: options.via ? await options.via(target.address) : target.address,
     insecure: false,
     bandwidthBytesPerSec: options.bandwidthBytesPerSec ?? 0,
+    engine: options.engine ?? "plain",
+    pagePolicy: options.pagePolicy ?? "auto",
+    pageCacheBytes,
     reconnectForMs,
     withholdShut: options.withholdShut ?? false,
     ticket: "rig",

@@ -36,6 +36,7 @@ function sourceCommand(): Command {
       bandwidthBytesPerSec: o.bandwidth,
       socketMode: o.socketMode,
       ...(o.socketGroup === undefined ? {} : { socketGroup: o.socketGroup }),
+      ...{ engine: "plain", pagePolicy: "auto", pageCacheBytes: 0 },
       withholdShut: false,
       ...link(o),
     }),
@@ -50,7 +51,7 @@ function targetCommand(): Command {
   for (const option of common()) command.addOption(option);
   example(command, "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --insecure");
   return command.action((o: CommonFlags & TargetFlags) =>
-    carry(o, { side: "target", listen: o.listen, forward: o.forward, ...link(o) }),
+    carry(o, { side: "target", listen: o.listen, forward: o.forward, pageCacheBytes: 0, ...link(o) }),
   );
 }
 

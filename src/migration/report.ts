@@ -4,6 +4,7 @@
  * module only puts them together.
  */
 import { EXIT, GodwitError, type WireError } from "../errors/mod.ts";
+import type { EngineFigures } from "../pages/mod.ts";
 
 export const STRATEGIES = ["stop-and-copy", "precopy", "postcopy", "hybrid"] as const;
 export type Strategy = (typeof STRATEGIES)[number];
@@ -27,6 +28,23 @@ export type ReportStatus = (typeof ReportStatus)[keyof typeof ReportStatus];
 export interface Both<T> {
   readonly source: T;
   readonly target: T;
+}
+
+/** One decision of the convergence controller (convergence.ts). */
+export interface Decision {
+  /** Since the order, ms. */
+  readonly atMs: number;
+  /** Name of the rule that decided. */
+  readonly rule: string;
+  readonly pass: number;
+  /** What a stop at that moment would have cost by its estimate, ms; null when it could not be estimated. */
+  readonly expectedDowntimeMs: number | null;
+}
+
+export interface SwitchoverFacts {
+  /** The rule that ended pre-copy. */
+  readonly rule: string;
+  readonly decisions: readonly Decision[];
 }
 
 export interface Report {
@@ -59,6 +77,10 @@ export interface Report {
     readonly raw: number;
     readonly encoded: number;
   };
+  /** What the page engine did at the source; null for engine `plain`. */
+  readonly engine: EngineFigures | null;
+  /** How the end of pre-copy was decided; null without an agent, or when it did not come to that. */
+  readonly switchover: SwitchoverFacts | null;
   /** Post-copy: page requests of the target QEMU. */
   readonly faults: number;
   /** CPU time (user + system) of each relay process. */
@@ -85,6 +107,7 @@ export interface CarriedFigures
     | "streamBytes"
     | "wireBytes"
     | "pages"
+    | "engine"
     | "faults"
     | "reconnects"
     | "equal"
@@ -101,6 +124,7 @@ export const NOTHING_CARRIED: CarriedFigures = {
   streamBytes: 0,
   wireBytes: { forward: 0, backward: 0 },
   pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
+  engine: null,
   faults: 0,
   reconnects: 0,
   equal: null,
@@ -119,6 +143,7 @@ export interface AgentFacts {
   readonly downtimeMs: number | null;
   readonly blackoutMs: number | null;
   readonly passes: number | null;
+  readonly switchover: SwitchoverFacts | null;
   readonly qemu: Both<string | null>;
   readonly error: WireError | null;
   /** The source relay's last figures; undefined when no relay was started. */
@@ -151,6 +176,7 @@ export function relayReport(facts: {
     downtimeMs: null,
     blackoutMs: null,
     passes: null,
+    switchover: null,
     qemu: { source: null, target: null },
     error: facts.error,
     ...measured(facts.carried),
@@ -166,6 +192,7 @@ function statusOf(error: WireError | null): ReportStatus {
 }
 
 function measured(carried: CarriedFigures) {
-  const { ramBytes, streamBytes, wireBytes, pages, faults, reconnects, equal, cpuMs, rssBytes } = carried;
-  return { ramBytes, streamBytes, wireBytes, pages, faults, reconnects, equal, cpuMs, rssBytes };
+  const { ramBytes, streamBytes, wireBytes, pages, engine, faults, reconnects, equal, cpuMs, rssBytes } =
+    carried;
+  return { ramBytes, streamBytes, wireBytes, pages, engine, faults, reconnects, equal, cpuMs, rssBytes };
 }

@@ -6,4 +6,16 @@ export {
   sameTotal,
   totalText,
 } from "./digest.ts";
+export {
+  ENGINE_NAMES,
+  ENGINES,
+  type Engine,
+  type EngineName,
+  PAGE_FORMS,
+  type PageForm,
+  POLICY_NAMES,
+  type PolicyName,
+} from "./engines.ts";
+export type { EngineFigures } from "./figures.ts";
 export { PageHasher, zeroPageHash } from "./hasher.ts";
+export type { BatchSize, ContentIndex, PageStore, PageVersion, Policy } from "./types.ts";

@@ -1,3 +1,4 @@
+import type { EngineFigures } from "../pages/mod.ts";
 import { PageKind } from "../stream/mod.ts";
 import type { RelayFigures } from "./types.ts";
 
@@ -11,6 +12,10 @@ export class Meter {
   faults = 0;
   equal: boolean | null = null;
   postcopy = false;
+  /** Set by the source relay before each snapshot. */
+  engine: EngineFigures | null = null;
+  backlogBytes = 0;
+  deliveredBytesPerSec: number | null = null;
   reconnects = 0;
   readonly wireBytes = { forward: 0, backward: 0 };
   readonly #pages = { sent: 0, zero: 0, raw: 0, encoded: 0 };
@@ -62,10 +67,13 @@ export class Meter {
       streamBytes: this.streamBytes,
       wireBytes: { ...this.wireBytes },
       pages: { ...this.#pages },
+      engine: this.engine,
       faults: this.faults,
       reconnects: this.reconnects,
       equal: this.equal,
       postcopy: this.postcopy,
+      backlogBytes: this.backlogBytes,
+      deliveredBytesPerSec: this.deliveredBytesPerSec,
       cpuMs: bySide("cpuMs"),
       rssBytes: bySide("rssBytes"),
     };

@@ -1,6 +1,7 @@
 /** What an agent and its relay say to each other over the IPC channel. Plain JSON. */
 import type { GodwitError, WireError } from "../errors/mod.ts";
 import { type CarriedFigures, NOTHING_CARRIED } from "../migration/mod.ts";
+import type { EngineFigures, EngineName, PolicyName } from "../pages/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 
 export type RelayOrder =
@@ -39,10 +40,19 @@ export type RelayEvent =
 /** What one relay measured; told every 250 ms while it carries, and at the end. */
 export interface RelayFigures extends CarriedFigures {
   readonly postcopy: boolean;
+  /** Source: what QEMU has given and the target has not taken yet, as it will cross (encoded); 0 at the target. */
+  readonly backlogBytes: number;
+  /** Source: what the link delivers, smoothed; null until measured, and at the target. */
+  readonly deliveredBytesPerSec: number | null;
 }
 
 /** Of a relay that has carried nothing. */
-export const NO_FIGURES: RelayFigures = { ...NOTHING_CARRIED, postcopy: false };
+export const NO_FIGURES: RelayFigures = {
+  ...NOTHING_CARRIED,
+  postcopy: false,
+  backlogBytes: 0,
+  deliveredBytesPerSec: null,
+};
 
 /** How a relay is started; `godwit relay` builds it from flags, an agent sends it as the first IPC message. */
 export type RelayOptions = SourceRelayOptions | TargetRelayOptions;
@@ -58,6 +68,10 @@ export interface SourceRelayOptions {
   readonly insecure: boolean;
   /** 0 = no cap. */
   readonly bandwidthBytesPerSec: number;
+  readonly engine: EngineName;
+  readonly pagePolicy: PolicyName;
+  /** The most that the page store may take; the smaller of both sides' holds. 0: none. A multiple of 4096. */
+  readonly pageCacheBytes: number;
   /** How long a lost link is tried again, ms. */
   readonly reconnectForMs: number;
   /** Keep the target's SHUT from the source QEMU until `releaseShut`. Only with an agent. */
@@ -72,6 +86,8 @@ export interface TargetRelayOptions {
   readonly listen: string;
   /** Unix socket path where the target QEMU listens. */
   readonly forward: string;
+  /** As at the source. */
+  readonly pageCacheBytes: number;
   readonly insecure: boolean;
   readonly reconnectForMs: number;
   readonly ticket: string;

@@ -23,6 +23,8 @@ const REPORT: Report = {
   totalTimeMs: 4_200,
   downtimeMs: 31,
   blackoutMs: 43,
+  switchover: null,
+  engine: null,
   passes: 4,
   ramBytes: 2 ** 29,
   streamBytes: 2 ** 28,

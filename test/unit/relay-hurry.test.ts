@@ -33,7 +33,14 @@ test("hurryStream before the link is up reads nothing of the stream", async () =
     {
       ...{ side: "source", listen, socketMode: 0o600, insecure: false, ticket: "" },
       to: `127.0.0.1:${(target.address() as net.AddressInfo).port}`,
-      ...{ bandwidthBytesPerSec: 0, reconnectForMs: 1000, withholdShut: true },
+      ...{
+        bandwidthBytesPerSec: 0,
+        reconnectForMs: 1000,
+        withholdShut: true,
+        engine: "plain" as const,
+        pagePolicy: "auto" as const,
+        pageCacheBytes: 0,
+      },
     },
     { event: (event) => void events.push(event), log: () => undefined },
   );

@@ -62,6 +62,7 @@ export async function makeReport(
         ? null
         : round(Math.max(0, resumedAtMs - offsetMs - watched.stoppedAtMs)),
     blackoutMs: listens ? blackout(watched, facts, endedAtMs) : null,
+    switchover: null,
     qemu: { source: vm.qemuVersion, target: watched.targetVersion },
     carried: figures === null ? undefined : carriedWith(figures, facts, watched.equal),
   });

@@ -266,6 +266,7 @@ export class SourceMove {
       to: `${host}:${port}`,
       insecure: this.#context.insecure,
       bandwidthBytesPerSec: this.order.bandwidthBytesPerSec,
+      ...{ engine: "plain", pagePolicy: "auto", pageCacheBytes: 0 },
       reconnectForMs: RECONNECT_MS,
       withholdShut: true,
       ticket: this.#ticket,

@@ -179,6 +179,7 @@ export class TargetMove {
       listen: `${host}:${port}`,
       forward,
       insecure: this.#context.insecure,
+      pageCacheBytes: 0,
       reconnectForMs: RECONNECT_MS,
       ticket,
     });
