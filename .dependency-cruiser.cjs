@@ -6,7 +6,7 @@ const ARROWS = {
   errors: [],
   wire: [],
   stream: [],
-  pages: ["stream"],
+  pages: ["wire", "stream"],
   migration: ["errors", "wire", "stream", "pages"],
   link: ["errors", "wire"],
   qemu: ["errors"],

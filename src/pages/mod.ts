@@ -18,4 +18,5 @@ export {
 } from "./engines.ts";
 export type { EngineFigures } from "./figures.ts";
 export { PageHasher, zeroPageHash } from "./hasher.ts";
+export { PageNumbers } from "./numbers.ts";
 export type { BatchSize, ContentIndex, PageStore, PageVersion, Policy } from "./types.ts";

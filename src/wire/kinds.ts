@@ -10,6 +10,7 @@ export const GREETING_BYTES_MAX = 4096;
 export const TICKET_BYTES_MAX = 128;
 export const FAULT_BYTES_MAX = 4096;
 export const SESSION_ID_BYTES = 16;
+export const AGAIN_BYTES_MAX = 4096;
 
 /** Frames of the session itself: not sequenced, never sent again. 0 stays invalid. */
 export const SessionKind = {
@@ -39,6 +40,10 @@ export const DataKind = {
   summary: 21,
   /** The sender will send no more. Handled by the session, never delivered. */
   finish: 22,
+  /** Versions of pages as the page engine encodes them, behind a pages prefix. */
+  pages: 23,
+  /** Target to source: page numbers whose base the target lacks. */
+  again: 24,
 } as const;
 export type DataKind = (typeof DataKind)[keyof typeof DataKind];
 
@@ -61,6 +66,8 @@ const LIMITS: readonly (readonly [FrameKind, number])[] = [
   [DataKind.returnPath, PAYLOAD_BYTES_MAX],
   [DataKind.summary, PAYLOAD_BYTES_MAX],
   [DataKind.finish, 0],
+  [DataKind.pages, PAYLOAD_BYTES_MAX],
+  [DataKind.again, AGAIN_BYTES_MAX],
 ];
 const BY_KIND = new Int32Array(256).fill(-1);
 for (const [kind, bytes] of LIMITS) BY_KIND[kind] = bytes;
@@ -72,13 +79,14 @@ export function payloadBytesMax(kind: number): number {
 
 /** Whether frames of this kind are sequenced and kept until acknowledged. */
 export function isDataKind(kind: number): kind is DataKind {
-  return kind >= DataKind.stream && kind <= DataKind.finish;
+  return kind >= DataKind.stream && kind <= DataKind.again;
 }
 
 /**
- * Whether the payload's checksum is in the header. Records go without: the page digest covers every byte that matters in
- * them from QEMU to QEMU, and a CRC-32 of all pages costs more CPU time than copying them (docs/wire.md, "Checksums").
+ * Whether the payload's checksum is in the header. Records and pages go without: the page digest covers every byte that
+ * matters in them from QEMU to QEMU, and a CRC-32 of all pages costs more CPU time than copying them (docs/wire.md,
+ * "Checksums").
  */
 export function isChecked(kind: number): boolean {
-  return kind !== DataKind.records;
+  return kind !== DataKind.records && kind !== DataKind.pages;
 }

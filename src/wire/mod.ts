@@ -39,6 +39,27 @@ export {
   SessionKind,
   TICKET_BYTES_MAX,
 } from "./kinds.ts";
+export {
+  AGAIN_PAGES_MAX,
+  decodeAgain,
+  decodePagesPrefix,
+  ENTRY_NEXT,
+  EntryForm,
+  encodeAgain,
+  encodePagesPrefix,
+  PAGES_BODY_BYTES_MAX,
+  PAGES_ENTRIES_MAX,
+  PAGES_OUTPUT_BYTES_MAX,
+  PAGES_PREFIX_BYTES,
+  PagesForm,
+  type PagesPrefix,
+  type PagesPrefixFault,
+  pagesOutputBytes,
+  putVarint,
+  VARINT_BYTES_MAX,
+  VarintReader,
+  varintBytes,
+} from "./pages.ts";
 export { FrameParser } from "./parser.ts";
 export { decodeProof, encodeProof, PROOF_BYTES, type ProofPayload } from "./proof.ts";
 export {

@@ -71,13 +71,21 @@ const RULES: readonly (readonly [string, (header: Buffer) => void])[] = [
   ["layout", (h) => h.writeUInt8(2, 4)],
   ["kind", (h) => h.writeUInt8(0, 5)],
   ["kind", (h) => h.writeUInt8(15, 5)],
-  ["kind", (h) => h.writeUInt8(23, 5)],
+  ["kind", (h) => h.writeUInt8(25, 5)],
   ["flags", (h) => h.writeUInt16BE(2, 6)],
   ["reserved", (h) => h.writeUInt32BE(1, 24)],
   ["payload_too_large", (h) => h.writeUInt32BE(PAYLOAD_BYTES_MAX + 1, 8)],
   ["sequence", (h) => h.writeBigUInt64BE(0n, 16)],
   ["sequence", (h) => h.writeBigUInt64BE(1n << 53n, 16)],
   ["payload_checksum", (h) => h.writeUInt8(DataKind.records, 5)],
+  ["payload_checksum", (h) => h.writeUInt8(DataKind.pages, 5)],
+  [
+    "payload_too_large",
+    (h) => {
+      h.writeUInt8(DataKind.again, 5);
+      h.writeUInt32BE(4097, 8);
+    },
+  ],
 ];
 
 test("each broken rule of a header is named", () => {
