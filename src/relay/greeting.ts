@@ -1,24 +1,41 @@
+import { PAGE_BYTES } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
 
 /** What the source relay tells at the session's start, beside what the link itself needs. */
 export interface Greeting {
   /** Seed of the page hashes, two u32. */
   readonly seed: { readonly low: number; readonly high: number };
+  /** The most that its page store may take, a multiple of 4096; 0: it keeps none, or sends QEMU's records only. */
+  readonly pageCacheBytes: number;
 }
 
 export function encodeGreeting(greeting: Greeting): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(greeting));
+  return encodeJson(greeting);
 }
 
 /** @throws GodwitError LINK_FRAME when a peer's bytes are no greeting */
 export function decodeGreeting(bytes: Uint8Array): Greeting {
-  try {
-    const { seed } = JSON.parse(new TextDecoder().decode(bytes)) as Greeting;
-    if (isU32(seed.low) && isU32(seed.high)) return { seed: { low: seed.low, high: seed.high } };
-  } catch (cause) {
-    throw new GodwitError("LINK_FRAME", { rule: "greeting" }, { cause });
-  }
-  throw new GodwitError("LINK_FRAME", { rule: "greeting" });
+  const { seed, pageCacheBytes } = decodeJson(bytes, "greeting");
+  const { low, high } = isObject(seed) ? seed : {};
+  if (!isU32(low) || !isU32(high) || !isCacheBytes(pageCacheBytes)) throw broken("greeting");
+  return { seed: { low, high }, pageCacheBytes };
+}
+
+/** What the target relay answers at the session's start. */
+export interface Welcome {
+  /** As in Greeting. Both sides keep a page store of the smaller of both sizes. */
+  readonly pageCacheBytes: number;
+}
+
+export function encodeTargetGreeting(welcome: Welcome): Uint8Array {
+  return encodeJson(welcome);
+}
+
+/** @throws GodwitError LINK_FRAME when a peer's bytes are no greeting */
+export function decodeTargetGreeting(bytes: Uint8Array): Welcome {
+  const { pageCacheBytes } = decodeJson(bytes, "greeting");
+  if (!isCacheBytes(pageCacheBytes)) throw broken("greeting");
+  return { pageCacheBytes };
 }
 
 /** What the target relay tells of itself at the end (payload of `summary`). */
@@ -26,24 +43,55 @@ export interface Summary {
   readonly cpuMs: number;
   readonly rssBytes: number;
   readonly faults: number;
+  /** Time that threads were busy unpacking frames `pages`, and that their entries took to become records. */
+  readonly unpackMs: number;
+  readonly decodeMs: number;
 }
 
 export function encodeSummary(summary: Summary): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(summary));
+  return encodeJson(summary);
 }
 
 /** @throws GodwitError LINK_FRAME when a peer's bytes are no summary */
 export function decodeSummary(bytes: Uint8Array): Summary {
+  const { cpuMs, rssBytes, faults, unpackMs, decodeMs } = decodeJson(bytes, "summary");
+  if (!isFigure(cpuMs) || !isFigure(rssBytes) || !isFigure(faults) || !isFigure(unpackMs))
+    throw broken("summary");
+  if (!isFigure(decodeMs)) throw broken("summary");
+  return { cpuMs, rssBytes, faults, unpackMs, decodeMs };
+}
+
+function encodeJson(value: Greeting | Welcome | Summary): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+function decodeJson(bytes: Uint8Array, rule: string): Record<string, unknown> {
+  let value: unknown;
   try {
-    const { cpuMs, rssBytes, faults } = JSON.parse(new TextDecoder().decode(bytes)) as Summary;
-    if ([cpuMs, rssBytes, faults].every((n) => Number.isFinite(n) && n >= 0))
-      return { cpuMs, rssBytes, faults };
+    value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    throw new GodwitError("LINK_FRAME", { rule: "summary" }, { cause });
+    throw broken(rule, cause);
   }
-  throw new GodwitError("LINK_FRAME", { rule: "summary" });
+  if (!isObject(value)) throw broken(rule);
+  return value;
+}
+
+function broken(rule: string, cause?: unknown): GodwitError {
+  return new GodwitError("LINK_FRAME", { rule }, { cause });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }
 
 function isU32(n: unknown): n is number {
   return typeof n === "number" && Number.isInteger(n) && n >= 0 && n <= 0xffffffff;
+}
+
+function isCacheBytes(n: unknown): n is number {
+  return typeof n === "number" && Number.isSafeInteger(n) && n >= 0 && n % PAGE_BYTES === 0;
+}
+
+function isFigure(n: unknown): n is number {
+  return typeof n === "number" && Number.isFinite(n) && n >= 0;
 }

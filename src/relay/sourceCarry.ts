@@ -231,7 +231,10 @@ export class SourceCarry implements LinkHandler {
           host,
           port,
           ticket: options.ticket,
-          greeting: encodeGreeting({ seed: this.#seed }),
+          greeting: encodeGreeting({
+            seed: this.#seed,
+            pageCacheBytes: options.engine === "plain" ? 0 : options.pageCacheBytes,
+          }),
           insecure: options.insecure,
           reconnectForMs: options.reconnectForMs,
           bandwidthBytesPerSec: options.bandwidthBytesPerSec,

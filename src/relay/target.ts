@@ -2,7 +2,7 @@ import { loadKernels } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
 import { Arena, listenLink } from "../link/mod.ts";
 import { splitAddress } from "./address.ts";
-import { decodeGreeting } from "./greeting.ts";
+import { decodeGreeting, encodeTargetGreeting } from "./greeting.ts";
 import type { RelayHooks } from "./hooks.ts";
 import { TargetCarry } from "./targetCarry.ts";
 import type { RunningRelay, TargetRelayOptions } from "./types.ts";
@@ -39,7 +39,7 @@ export async function startTargetRelay(
       reconnectForMs: options.reconnectForMs,
       arena,
       log: ({ fault, address }) => hooks.log(`turned away ${address}: ${fault}`),
-      greeting: new Uint8Array(0),
+      greeting: encodeTargetGreeting({ pageCacheBytes: options.pageCacheBytes }),
       bandwidthBytesPerSec: 0,
     },
     ({ greeting, link }) => {

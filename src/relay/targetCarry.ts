@@ -134,7 +134,9 @@ export class TargetCarry implements LinkHandler {
     if (this.#summarySent) return;
     this.#summarySent = true;
     this.#context.hooks.event({ event: "targetLoaded" });
-    this.#link.send(DataKind.summary, [encodeSummary({ ...this.meter.own(), faults: this.meter.faults })]);
+    this.#link.send(DataKind.summary, [
+      encodeSummary({ ...this.meter.own(), faults: this.meter.faults, unpackMs: 0, decodeMs: 0 }),
+    ]);
     // Ends when the source has finished too; a source that gives up instead is heard by `ended`.
     this.#link.finish().catch(() => undefined);
   }

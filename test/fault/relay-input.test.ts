@@ -70,7 +70,7 @@ function closed(server: net.Server): Promise<void> {
 }
 
 function hello(versions: { min: number; max: number }, ticket = ""): Uint8Array {
-  const greeting = new TextEncoder().encode(JSON.stringify({ seed: { low: 1, high: 2 } }));
+  const greeting = new TextEncoder().encode(JSON.stringify({ seed: { low: 1, high: 2 }, pageCacheBytes: 0 }));
   const payload = encodeHello({
     versionMin: versions.min,
     versionMax: versions.max,
