@@ -1,18 +1,45 @@
 /** The shapes of the agent's API. Migration routes use them too; the OpenAPI description is made from them. */
 import { z } from "zod";
 import { STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
+import { ENGINE_NAMES, POLICY_NAMES } from "../pages/mod.ts";
 import { VM_NAME } from "../qemu/mod.ts";
+import { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX } from "./limits.ts";
 
 const vmName = z.string().regex(VM_NAME);
 const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]{1,253}):\d{1,5}$/, "must be HOST:PORT");
 
-/** POST /v1/migrations */
-export const migrationOrderSchema = z.strictObject({
+const orderFields = z.strictObject({
   vm: vmName.describe("name of a VM of this host"),
   to: address.describe("HOST:PORT of the target's agent (its --peer address)"),
   strategy: z.enum(STRATEGIES).default("precopy"),
-  downtimeLimitMs: z.int().min(1).max(2_000_000).default(300).describe("as QEMU's downtime-limit"),
+  downtimeLimitMs: z
+    .int()
+    .min(1)
+    .max(DOWNTIME_LIMIT_MS_MAX)
+    .default(300)
+    .describe("longest stop that is aimed for: pre-copy goes on until a stop is expected to fit"),
+  downtimeLimitMaxMs: z
+    .int()
+    .min(0)
+    .max(DOWNTIME_LIMIT_MS_MAX)
+    .default(0)
+    .describe("the limit may grow to this while pre-copy does not end; 0: it stays"),
   bandwidthBytesPerSec: z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0).describe("0: no cap"),
+  bandwidthMinBytesPerSec: z
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(0)
+    .describe("the cap begins here and follows the guest's writing up to bandwidthBytesPerSec; 0: it stays"),
+  engine: z.enum(ENGINE_NAMES).default("auto").describe("in which forms pages cross"),
+  pagePolicy: z.enum(POLICY_NAMES).default("auto").describe("in which order pages leave; auto: the engine's"),
+  pageCacheBytes: z
+    .int()
+    .min(0)
+    .max(PAGE_CACHE_BYTES_MAX)
+    .nullable()
+    .default(null)
+    .describe("bytes of the page store at each host; 0: none; null: from the guest's RAM"),
   timeoutMs: z
     .int()
     .min(0)
@@ -21,6 +48,17 @@ export const migrationOrderSchema = z.strictObject({
     .describe("0: none; then onTimeout happens"),
   onTimeout: z.enum(TIMEOUT_ACTIONS).default("abort").describe("stop: stop the guest and copy the rest"),
 });
+
+/** POST /v1/migrations */
+export const migrationOrderSchema = orderFields
+  .refine((o) => o.bandwidthMinBytesPerSec === 0 || o.bandwidthMinBytesPerSec <= o.bandwidthBytesPerSec, {
+    path: ["bandwidthMinBytesPerSec"],
+    error: "must not be above bandwidthBytesPerSec",
+  })
+  .refine((o) => o.downtimeLimitMaxMs === 0 || o.downtimeLimitMaxMs >= o.downtimeLimitMs, {
+    path: ["downtimeLimitMaxMs"],
+    error: "must not be below downtimeLimitMs",
+  });
 export type MigrationOrder = z.output<typeof migrationOrderSchema>;
 export type MigrationOrderInput = z.input<typeof migrationOrderSchema>;
 

@@ -1,17 +1,33 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { DOWNTIME_LIMIT_MS_MAX } from "../agent/mod.ts";
 import { STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
 import { AgentClient } from "./client.ts";
 import { follow } from "./follow.ts";
-import { agentCommand, example, jsonOption, note, parsed, print, printJson } from "./options.ts";
+import {
+  agentCommand,
+  engineOption,
+  example,
+  jsonOption,
+  note,
+  pageCache,
+  pagePolicyOption,
+  parsed,
+  print,
+  printJson,
+} from "./options.ts";
 import { exitOf, reportText } from "./outcome.ts";
-import { duration, rate } from "./units.ts";
+import { type Bandwidth, bandwidth, duration } from "./units.ts";
 
 interface Flags {
   socket?: string;
   to: string;
   strategy: string;
   downtimeLimit: number;
-  bandwidth: number;
+  downtimeRamp?: number;
+  bandwidth: Bandwidth;
+  engine: string;
+  pagePolicy: string;
+  pageCache?: number;
   timeout: number;
   onTimeout: string;
   json?: boolean;
@@ -24,7 +40,26 @@ export function migrateCommand(): Command {
     .requiredOption("--to <host:port>", "the other host's agent (its --peer address)", address)
     .addOption(new Option("--strategy <name>", "how").choices([...STRATEGIES]).default("precopy"))
     .option("--downtime-limit <time>", "longest stop that is aimed for, such as 300ms", parsed(downtime), 300)
-    .option("--bandwidth <rate>", "cap on the link, such as 1Gbit; 0: none", parsed(rate), 0)
+    .option(
+      "--downtime-ramp <time>",
+      "the limit may grow to this while pre-copy does not end (default: it stays)",
+      parsed(downtime),
+    )
+    .addOption(
+      new Option(
+        "--bandwidth <rate>",
+        "cap on the link, such as 1Gbit; 100Mbit..1Gbit: begins low and follows the guest's writing; 0: none",
+      )
+        .argParser(parsed(bandwidth))
+        .default({ minBytesPerSec: 0, maxBytesPerSec: 0 } satisfies Bandwidth, "0"),
+    )
+    .addOption(engineOption())
+    .addOption(pagePolicyOption())
+    .option(
+      "--page-cache <size>",
+      "memory for the pages that the target has, at each host, such as 64MiB; 0B: none (default: the guest's RAM, at most 512MiB)",
+      parsed(pageCache),
+    )
     .option("--timeout <time>", "then --on-timeout happens, such as 10m (default: none)", parsed(duration), 0)
     .addOption(
       new Option("--on-timeout <action>", "abort; stop the guest and finish; go to post-copy")
@@ -43,6 +78,8 @@ Exit codes: 0 moved, 2 usage, 3 refused, 4 aborted with the guest safe on the so
     command,
     "godwit migrate web --to 127.0.0.1:7701",
     "godwit migrate web --to beta:7700 --strategy hybrid --bandwidth 1Gbit --json",
+    "godwit migrate web --to beta:7700 --bandwidth 100Mbit..1Gbit --downtime-limit 100ms --downtime-ramp 2s --timeout 5m",
+    "godwit migrate web --to beta:7700 --engine mecom --page-cache 64MiB",
   );
 }
 
@@ -50,7 +87,11 @@ async function migrate(vm: string, flags: Flags): Promise<void> {
   const client = new AgentClient(flags.socket);
   const { id } = await client.post<{ id: string }>("/v1/migrations", {
     ...{ vm, to: flags.to, strategy: flags.strategy, downtimeLimitMs: flags.downtimeLimit },
-    ...{ bandwidthBytesPerSec: flags.bandwidth, timeoutMs: flags.timeout, onTimeout: flags.onTimeout },
+    downtimeLimitMaxMs: flags.downtimeRamp ?? 0,
+    bandwidthBytesPerSec: flags.bandwidth.maxBytesPerSec,
+    bandwidthMinBytesPerSec: flags.bandwidth.minBytesPerSec,
+    ...{ engine: flags.engine, pagePolicy: flags.pagePolicy, pageCacheBytes: flags.pageCache ?? null },
+    ...{ timeoutMs: flags.timeout, onTimeout: flags.onTimeout },
   });
   const report = await follow(client, id, (count, view) => {
     if (count > 1) return "leave";
@@ -71,8 +112,8 @@ async function migrate(vm: string, flags: Flags): Promise<void> {
 
 function downtime(text: string): number {
   const ms = duration(text);
-  const MS_MAX = 2_000_000; // QEMU's own limit of downtime-limit; and with 0 it would not wait for convergence at all
-  if (ms < 1 || ms > MS_MAX) throw new InvalidArgumentError(`must be from 1ms to ${MS_MAX}ms`);
+  if (ms < 1 || ms > DOWNTIME_LIMIT_MS_MAX)
+    throw new InvalidArgumentError(`must be from 1ms to ${DOWNTIME_LIMIT_MS_MAX}ms`);
   return ms;
 }
 

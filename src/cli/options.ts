@@ -1,5 +1,9 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { isGodwitError } from "../errors/mod.ts";
+import { PAGE_CACHE_BYTES_MAX } from "../agent/mod.ts";
+import { GodwitError, isGodwitError } from "../errors/mod.ts";
+import { ENGINE_NAMES, POLICY_NAMES } from "../pages/mod.ts";
+import { formatSize } from "../qemu/mod.ts";
+import { size } from "./units.ts";
 
 /** `--socket PATH`, which every command that speaks to the agent has. */
 export function socketOption(): Option {
@@ -11,6 +15,30 @@ export function socketOption(): Option {
 
 export function jsonOption(): Option {
   return new Option("--json", "print JSON on stdout");
+}
+
+/** `--engine NAME`, of whoever starts a source relay. */
+export function engineOption(): Option {
+  return new Option(
+    "--engine <name>",
+    "in which forms pages cross: the best measured, as QEMU sent them, or as in a paper",
+  )
+    .choices([...ENGINE_NAMES])
+    .default("auto");
+}
+
+/** `--page-policy NAME`, which goes with `--engine`. */
+export function pagePolicyOption(): Option {
+  return new Option("--page-policy <name>", "in which order pages leave; auto: the engine's own")
+    .choices([...POLICY_NAMES])
+    .default("auto");
+}
+
+/** Bytes of `--page-cache SIZE`. Errors: USAGE naming the accepted forms and the most. */
+export function pageCache(text: string): number {
+  const bytes = size(text);
+  if (bytes <= PAGE_CACHE_BYTES_MAX) return bytes - (bytes % 4096);
+  throw new GodwitError("USAGE", { problem: `${text} is more than ${formatSize(PAGE_CACHE_BYTES_MAX)}` });
 }
 
 /** A command that speaks to the agent. */

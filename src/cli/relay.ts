@@ -3,10 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { EXIT, GodwitError } from "../errors/mod.ts";
 import { type Report, relayReport } from "../migration/mod.ts";
+import type { EngineName, PolicyName } from "../pages/mod.ts";
 import { type RelayEvent, type RelayOptions, type RunningRelay, startRelay } from "../relay/mod.ts";
-import { example, note, parsed } from "./options.ts";
+import { engineOption, example, note, pageCache, pagePolicyOption, parsed } from "./options.ts";
 import { reportText } from "./outcome.ts";
-import { duration, rate } from "./units.ts";
+import { bandwidth, duration } from "./units.ts";
 
 /** `godwit relay source|target`: the path of the stream alone, for any orchestrator. */
 export function relayCommand(): Command {
@@ -23,11 +24,17 @@ function sourceCommand(): Command {
     .description("takes the stream of a migrating QEMU from a unix socket to the target relay")
     .requiredOption("--listen <unix:PATH>", "where QEMU migrates to", unixPath)
     .requiredOption("--to <HOST:PORT>", "the target relay")
-    .option("--bandwidth <rate>", "cap on the link, for example 1Gbit", parsed(rate), 0)
+    .option("--bandwidth <rate>", "cap on the link, for example 1Gbit", parsed(fixedRate), 0)
+    .addOption(engineOption())
+    .addOption(pagePolicyOption())
     .option("--socket-mode <octal>", "permissions of the socket", octal, 0o600)
     .option("--socket-group <name>", "group of the socket");
   for (const option of common()) command.addOption(option);
-  example(command, "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --insecure");
+  example(
+    command,
+    "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --insecure",
+    "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --insecure --engine auto --page-cache 64MiB",
+  );
   return command.action((o: CommonFlags & SourceFlags) =>
     carry(o, {
       side: "source",
@@ -36,7 +43,7 @@ function sourceCommand(): Command {
       bandwidthBytesPerSec: o.bandwidth,
       socketMode: o.socketMode,
       ...(o.socketGroup === undefined ? {} : { socketGroup: o.socketGroup }),
-      ...{ engine: "plain", pagePolicy: "auto", pageCacheBytes: 0 },
+      ...{ engine: o.engine, pagePolicy: o.pagePolicy, pageCacheBytes: o.pageCache },
       withholdShut: false,
       ...link(o),
     }),
@@ -51,7 +58,13 @@ function targetCommand(): Command {
   for (const option of common()) command.addOption(option);
   example(command, "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --insecure");
   return command.action((o: CommonFlags & TargetFlags) =>
-    carry(o, { side: "target", listen: o.listen, forward: o.forward, pageCacheBytes: 0, ...link(o) }),
+    carry(o, {
+      side: "target",
+      listen: o.listen,
+      forward: o.forward,
+      pageCacheBytes: o.pageCache,
+      ...link(o),
+    }),
   );
 }
 
@@ -61,8 +74,11 @@ interface CommonFlags {
   readonly insecure?: boolean;
   readonly reconnectFor: number;
   readonly ticket: string;
+  readonly pageCache: number;
 }
 interface SourceFlags {
+  readonly engine: EngineName;
+  readonly pagePolicy: PolicyName;
   readonly listen: string;
   readonly to: string;
   readonly bandwidth: number;
@@ -82,6 +98,9 @@ function common(): Option[] {
     new Option("--reconnect-for <time>", "how long a lost link is tried again")
       .argParser(parsed(duration))
       .default(30_000, "30s"),
+    new Option("--page-cache <size>", "memory for the pages that the target has; the smaller of both sides'")
+      .argParser(parsed(pageCache))
+      .default(256 * 2 ** 20, "256MiB"),
     new Option("--ticket <word>", "a word that both relays must know").default("", "none"),
   ];
 }
@@ -170,6 +189,14 @@ async function writeReport(path: string | undefined, report: Report): Promise<vo
     note(`godwit relay: ${error.message}\n${error.wayOut}`);
     process.stdout.write(line);
   }
+}
+
+/** A cap that follows the guest's writing needs somebody who asks QEMU about its passes: an agent. */
+function fixedRate(text: string): number {
+  const { minBytesPerSec, maxBytesPerSec } = bandwidth(text);
+  if (minBytesPerSec === 0) return maxBytesPerSec;
+  const problem = `${text} follows QEMU's passes, and a relay alone does not hear of them: give one rate, or use godwit migrate`;
+  throw new GodwitError("USAGE", { problem });
 }
 
 function unixPath(text: string): string {

@@ -7,6 +7,7 @@ const BITS: Readonly<Record<string, number>> = { bit: 1, kbit: 1e3, Mbit: 1e6, G
 export const DURATION_FORMS = "a number with ms, s, m or h, such as 300ms or 10m";
 export const RATE_FORMS =
   "a number of bits per second with bit, kbit, Mbit or Gbit (800Mbit), or 0 for no limit";
+const RANGE_FORMS = "a rate such as 800Mbit, or two of them as 100Mbit..800Mbit, the smaller one first";
 
 /** Milliseconds of "300ms", "1.5s", "10m". Errors: USAGE naming the accepted forms. */
 export function duration(text: string): number {
@@ -23,6 +24,25 @@ export function rate(text: string): number {
   if (bytesPerSec < 1)
     throw new GodwitError("USAGE", { problem: `${text} is less than one byte per second` });
   return bytesPerSec;
+}
+
+/** The cap on a link: one rate, or from the least to the most that the engine may choose. */
+export interface Bandwidth {
+  /** 0: the cap stays as it is. */
+  readonly minBytesPerSec: number;
+  /** 0: no cap. */
+  readonly maxBytesPerSec: number;
+}
+
+/** "800Mbit", "100Mbit..800Mbit" or "0". Errors: USAGE naming the accepted forms. */
+export function bandwidth(text: string): Bandwidth {
+  const [min, max, ...more] = text.split("..");
+  if (min === undefined || more.length > 0) return refuse(text, RANGE_FORMS);
+  if (max === undefined) return { minBytesPerSec: 0, maxBytesPerSec: rate(min) };
+  const range = { minBytesPerSec: rate(min), maxBytesPerSec: rate(max) };
+  if (range.minBytesPerSec < 1 || range.minBytesPerSec > range.maxBytesPerSec)
+    return refuse(text, RANGE_FORMS);
+  return range;
 }
 
 /** Bytes of "512MiB". Errors: USAGE naming the accepted forms. */

@@ -11,7 +11,7 @@ import { exitOf, reportText } from "../../src/cli/outcome.ts";
 import { program } from "../../src/cli/program.ts";
 import { progressLine } from "../../src/cli/progress.ts";
 import { bitRate, bytes, table, time } from "../../src/cli/show.ts";
-import { duration, rate, size } from "../../src/cli/units.ts";
+import { bandwidth, duration, rate, size } from "../../src/cli/units.ts";
 import type { Report } from "../../src/migration/mod.ts";
 
 const REPORT: Report = {
@@ -47,6 +47,14 @@ describe("amounts", () => {
     assert.equal(rate("1Gbit"), 125_000_000);
     assert.equal(rate("0"), 0);
     assert.equal(size("512MiB"), 2 ** 29);
+  });
+
+  it("of a bandwidth are one rate, or the least and the most", () => {
+    assert.deepEqual(bandwidth("8Mbit"), { minBytesPerSec: 0, maxBytesPerSec: 1_000_000 });
+    assert.deepEqual(bandwidth("0"), { minBytesPerSec: 0, maxBytesPerSec: 0 });
+    assert.deepEqual(bandwidth("8Mbit..16Mbit"), { minBytesPerSec: 1_000_000, maxBytesPerSec: 2_000_000 });
+    for (const text of ["16Mbit..8Mbit", "0..8Mbit", "8Mbit..0", "8Mbit..", "..8Mbit", "1Mbit..2Mbit..3Mbit"])
+      assert.throws(() => bandwidth(text), { code: "USAGE" }, text);
   });
 
   it("of any other form are refused with the forms that are taken", () => {
@@ -137,6 +145,15 @@ describe("exit codes", () => {
     assert.match(wrong.err, /300ms or 10m/);
     assert.equal(godwit("migrate", "web", "--to", "b:1", "--downtime-limit", "0ms").code, 2);
     assert.equal(godwit("migrate", "web", "--to", "b:1", "--strategy", "magic").code, 2);
+    assert.equal(godwit("migrate", "web", "--to", "b:1", "--engine", "magic").code, 2);
+    assert.match(godwit("migrate", "web", "--to", "b:1", "--page-cache", "4GiB").err, /more than 768MiB/);
+  });
+
+  it("are 2 for a bare relay whose bandwidth should follow passes that nobody tells it of", () => {
+    const flags = ["--listen", "unix:/nonexistent/a", "--to", "b:1", "--bandwidth", "1Mbit..2Mbit"];
+    const { code, err } = godwit("relay", "source", ...flags);
+    assert.equal(code, 2);
+    assert.match(err, /relay alone does not hear of them/);
   });
 
   it("are 3 where no agent answers, with the way out and nothing on stdout", () => {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { TARGET_EDGES, type TargetPhase } from "../../migration/mod.ts";
 import { resolvedSpecSchema } from "../../qemu/mod.ts";
+import { PAGE_CACHE_BYTES_MAX } from "../limits.ts";
 
 const id = z.string().regex(/^[\w-]{1,64}$/);
 
@@ -14,6 +15,8 @@ export const prepareSchema = z.strictObject({
   spec: resolvedSpecSchema,
   /** The capability postcopy-ram must be set on both sides. */
   postcopy: z.boolean(),
+  /** What the source's relay may take for its page store: the target's takes no more. */
+  pageCacheBytes: z.int().min(0).max(PAGE_CACHE_BYTES_MAX),
   qemuVersion: z.string().max(64),
 });
 export type PrepareOrder = z.output<typeof prepareSchema>;

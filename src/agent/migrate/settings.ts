@@ -1,8 +1,19 @@
 /** What QEMU is told before a migration. Asked of QEMU, never guessed from its version. */
 import type { Monitor } from "../../qemu/mod.ts";
+import type { MigrationOrder } from "../api.ts";
 
 /** The relay's token bucket limits, not QEMU; below 10 QEMU 7.2 would take a limit for none at all. */
 const OPEN_BYTES_PER_SEC = 2 ** 40;
+
+const PAGE_BYTES = 4096;
+/** Of a larger guest the pages that are written again and again are what a store is for. */
+const PAGE_CACHE_BYTES = 512 * 2 ** 20;
+
+/** What each relay may take for its page store, whole pages. */
+export function pageCacheBytesOf(order: Pick<MigrationOrder, "pageCacheBytes">, ramBytes: number): number {
+  const bytes = order.pageCacheBytes ?? Math.min(ramBytes, PAGE_CACHE_BYTES);
+  return bytes - (bytes % PAGE_BYTES);
+}
 
 /** `return-path`: only the source's matters, and the target of 7.2 refuses nothing about it. */
 export async function configureSource(

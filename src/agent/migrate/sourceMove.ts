@@ -19,6 +19,7 @@ import {
   sourceStep,
   type TargetPhase,
 } from "../../migration/mod.ts";
+import { memoryBytesOf } from "../../qemu/mod.ts";
 import type { RelayEvent } from "../../relay/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
 import type { AgentContext, Vm } from "../context.ts";
@@ -33,7 +34,7 @@ import type { SourceRecord } from "./records.ts";
 import { RelayProcess } from "./relayProcess.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
-import { configureSource } from "./settings.ts";
+import { configureSource, pageCacheBytesOf } from "./settings.ts";
 import { SourceQemu } from "./sourceQemu.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
@@ -185,6 +186,7 @@ export class SourceMove {
   async #prepare(): Promise<void> {
     const { spec, qemuVersion } = this.#vm;
     const { id, order } = this;
+    const pageCacheBytes = this.#pageCacheBytes();
     this.#relay = new RelayProcess("source", (event) => this.#onRelay(event), this.#log);
     try {
       this.#offsetMs = await clockOffsetMs(
@@ -193,7 +195,15 @@ export class SourceMove {
       );
       const postcopy = mayUsePostcopy(this.#state.plan);
       this.#prepared = await this.#peer.prepare(
-        { id, sourceHost: this.#context.host, ticket: this.#ticket, spec, postcopy, qemuVersion },
+        {
+          id,
+          sourceHost: this.#context.host,
+          ticket: this.#ticket,
+          spec,
+          postcopy,
+          qemuVersion,
+          pageCacheBytes,
+        },
         this.#cancelled.signal,
       );
       this.dispatch({ type: "targetReady" });
@@ -266,7 +276,8 @@ export class SourceMove {
       to: `${host}:${port}`,
       insecure: this.#context.insecure,
       bandwidthBytesPerSec: this.order.bandwidthBytesPerSec,
-      ...{ engine: "plain", pagePolicy: "auto", pageCacheBytes: 0 },
+      ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
+      pageCacheBytes: this.#pageCacheBytes(),
       reconnectForMs: RECONNECT_MS,
       withholdShut: true,
       ticket: this.#ticket,
@@ -367,6 +378,10 @@ export class SourceMove {
       }
     }
     return true;
+  }
+
+  #pageCacheBytes(): number {
+    return pageCacheBytesOf(this.order, memoryBytesOf(this.#vm.spec));
   }
 
   #socket(): string {

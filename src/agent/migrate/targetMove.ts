@@ -153,7 +153,7 @@ export class TargetMove {
   }
 
   async #start(): Promise<void> {
-    const { spec, ticket, postcopy } = this.#order;
+    const { spec, ticket, postcopy, pageCacheBytes } = this.#order;
     this.#relay = new RelayProcess("target", (event) => this.#onRelay(event), this.#log);
     const { host } = splitAddress(this.#context.peerAddress ?? "127.0.0.1:0");
     const { port, release } = await this.#context.relayPorts.take(host);
@@ -179,7 +179,7 @@ export class TargetMove {
       listen: `${host}:${port}`,
       forward,
       insecure: this.#context.insecure,
-      pageCacheBytes: 0,
+      pageCacheBytes,
       reconnectForMs: RECONNECT_MS,
       ticket,
     });
