@@ -18,5 +18,7 @@ export {
 } from "./engines.ts";
 export type { EngineFigures } from "./figures.ts";
 export { PageHasher, zeroPageHash } from "./hasher.ts";
+export { Holding, type HoldRegion, type SendVersion } from "./hold.ts";
 export { PageNumbers } from "./numbers.ts";
+export { makePolicy, type PolicyScope } from "./policies/mod.ts";
 export type { BatchSize, ContentIndex, PageStore, PageVersion, Policy } from "./types.ts";

@@ -52,19 +52,20 @@ export interface PageVersion {
 }
 
 /**
- * Which versions leave now, and in which order those that wait do. Pure: it is told passes, never asks a clock. One
- * instance serves one migration. Whoever calls holds the content of pages that wait, and offers each at most once at a time.
+ * Judges how soon a version should leave; `Holding` does the rest and never forgets one, whatever a policy says. Pure: it
+ * is told passes, never asks a clock. One instance serves one migration.
  */
 export interface Policy {
+  /** Whether those that wait may leave as soon as the link has nothing else to do; if not, waiting is what saves bytes. */
+  readonly leavesWhenIdle: boolean;
   /** A new sweep of QEMU over memory has begun; the first is 1. */
   pass(pass: number): void;
-  /** A version was read. True: it leaves at once; false: it waits. */
-  admit(page: number): boolean;
   /**
-   * The next page that may leave of those that wait, or -1 for none yet.
-   * @param urgent  something must leave, whatever the policy thinks (barrier, deadline, no room)
+   * A version of this page was read (zeros included).
+   * @returns 0: it leaves at once; 1..RANK_MAX: it waits, and of those that wait the lowest ranks leave first
    */
-  next(urgent: boolean): number;
-  /** A page that waited has left, or its version was replaced by one that left at once. */
-  left(page: number): void;
+  rank(page: number): number;
 }
+
+/** The highest rank of a version that waits. */
+export const RANK_MAX = 255;
