@@ -1,3 +1,4 @@
+export { HashedIndex, type IndexOptions } from "./contentIndex.ts";
 export {
   type ComparedTotal,
   type DigestTotal,
@@ -20,5 +21,7 @@ export type { EngineFigures } from "./figures.ts";
 export { PageHasher, zeroPageHash } from "./hasher.ts";
 export { Holding, type HoldRegion, type SendVersion } from "./hold.ts";
 export { PageNumbers } from "./numbers.ts";
+export { PassWatch } from "./passes.ts";
 export { makePolicy, type PolicyScope } from "./policies/mod.ts";
+export { SlottedStore, type StoreRegion } from "./store.ts";
 export type { BatchSize, ContentIndex, PageStore, PageVersion, Policy } from "./types.ts";
