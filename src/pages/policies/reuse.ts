@@ -1,9 +1,9 @@
-import { type Policy, RANK_MAX } from "../types.ts";
+import type { Policy } from "../types.ts";
 
 /** A distance is kept in this many steps; a longer one counts as never. */
 const STEPS_MAX = 255;
-/** Steps of distance that make up the room there is. */
-const STEPS_PER_ROOM = 64;
+/** The room there is, in steps, at most. */
+const ROOM_STEPS_MAX = 64;
 /** Times in steps are kept in 16 bits; 0 says "never read". */
 const TIMES = 2 ** 16;
 
@@ -22,6 +22,7 @@ export class ReusePolicy implements Policy {
   /** Smoothed distance in steps; 0: not known yet. */
   readonly #distances: Uint8Array;
   readonly #versionsPerStep: number;
+  readonly #roomSteps: number;
   #versions = 0;
   #pass = 1;
 
@@ -29,7 +30,8 @@ export class ReusePolicy implements Policy {
   constructor(totalPages: number, slots: number) {
     this.#readAt = new Uint16Array(totalPages);
     this.#distances = new Uint8Array(totalPages);
-    this.#versionsPerStep = Math.max(1, Math.ceil(slots / STEPS_PER_ROOM));
+    this.#versionsPerStep = Math.max(1, Math.ceil(slots / ROOM_STEPS_MAX));
+    this.#roomSteps = Math.ceil(slots / this.#versionsPerStep);
   }
 
   pass(pass: number): void {
@@ -48,6 +50,6 @@ export class ReusePolicy implements Policy {
     const distance = known === 0 ? steps : (known + steps + 1) >> 1;
     this.#distances[page] = distance;
     // The nearest leave last.
-    return distance > STEPS_PER_ROOM ? 0 : Math.min(RANK_MAX, 1 + STEPS_PER_ROOM - distance);
+    return distance > this.#roomSteps ? 0 : 1 + this.#roomSteps - distance;
   }
 }
