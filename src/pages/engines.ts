@@ -28,7 +28,8 @@ const forms = (...names: PageForm[]): ReadonlySet<PageForm> => new Set(names);
 export const ENGINES: { readonly [N in Exclude<EngineName, "plain">]: Engine } = {
   auto: {
     name: "auto",
-    forms: forms("same", "delta", "sparse"),
+    // WKdm only where zstd does not follow (choice.ts).
+    forms: forms("same", "delta", "sparse", "wkdm"),
     packing: "adaptive",
     policy: "stream",
     skipsUnchanged: true,
