@@ -1,4 +1,6 @@
 export { InvariantBroken } from "./assert.ts";
+export { Convergence, type ConvergenceOrder, type Tick, type Verdict } from "./convergence.ts";
+export { RULES, type Rule } from "./convergenceRules.ts";
 export {
   SOURCE_EDGES,
   SOURCE_MAY_RUN,
@@ -7,17 +9,20 @@ export {
   TARGET_MAY_RUN,
   type TargetPhase,
 } from "./phases.ts";
+export { type RateRange, rateOfPass, STEP_BYTES_PER_SEC } from "./rate.ts";
 export {
   type AgentFacts,
   agentReport,
   type Both,
   type CarriedFigures,
+  type Decision,
   NOTHING_CARRIED,
   type Report,
   ReportStatus,
   relayReport,
   STRATEGIES,
   type Strategy,
+  type SwitchoverFacts,
 } from "./report.ts";
 export {
   canCancel,
@@ -45,3 +50,4 @@ export {
   targetStart,
   targetStep,
 } from "./target.ts";
+export type { CarriedSample } from "./throughput.ts";

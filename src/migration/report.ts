@@ -42,8 +42,9 @@ export interface Decision {
 }
 
 export interface SwitchoverFacts {
-  /** The rule that ended pre-copy. */
-  readonly rule: string;
+  /** The rule that ended pre-copy; null: it was not ended. */
+  readonly rule: string | null;
+  /** Why it went on, and why it ended: an entry for each change of the rule that decided, oldest first. */
   readonly decisions: readonly Decision[];
 }
 
@@ -79,7 +80,7 @@ export interface Report {
   };
   /** What the page engine did at the source; null for engine `plain`. */
   readonly engine: EngineFigures | null;
-  /** How the end of pre-copy was decided; null without an agent, or when it did not come to that. */
+  /** How the end of pre-copy was decided; null without an agent, or when nothing was decided. */
   readonly switchover: SwitchoverFacts | null;
   /** Post-copy: page requests of the target QEMU. */
   readonly faults: number;
