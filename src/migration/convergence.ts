@@ -23,8 +23,6 @@ export interface Tick {
   readonly atMs: number;
   readonly pass: number;
   readonly remainingBytes: number;
-  /** null: QEMU has not measured it yet. */
-  readonly dirtyBytesPerSec: number | null;
   readonly ramBytes: number;
   readonly linkUp: boolean;
   /** The dynamic rate limit would have to be above its maximum. */
@@ -157,14 +155,15 @@ export class Convergence {
   }
 
   /**
-   * Pages written since QEMU last looked, which `remaining` does not hold. Never more than a whole pass found before:
-   * a guest that writes the same pages again does not make more of them.
+   * The most that can have been written since QEMU last looked, which `remaining` does not hold. Distinct pages grow
+   * with time, but ever slower, since some are written again: so where a pass found S after T, t < T gives S at most,
+   * and t > T at most S * t / T.
    */
-  #writtenSince({ atMs, dirtyBytesPerSec, pass, ramBytes }: Tick): number {
+  #writtenSince({ atMs, pass, ramBytes }: Tick): number {
     if (pass < 2 || this.#passJudged !== pass) return 0;
-    const rate = Math.max(this.dirtyBytesPerSec ?? 0, dirtyBytesPerSec ?? 0);
-    const mostBytes = Math.max(0, ...this.#passes.map(({ setBytes }) => setBytes));
-    return Math.min((rate * (atMs - this.#passAtMs)) / 1000, mostBytes, ramBytes);
+    const ms = atMs - this.#passAtMs;
+    const bounds = this.#passes.map(({ setBytes, writtenInMs }) => setBytes * Math.max(1, ms / writtenInMs));
+    return ms <= 0 ? 0 : Math.min(ramBytes, ...bounds);
   }
 
   /** Of whichever is slower: the link with what is encoded, or the stages before it with what is not. */

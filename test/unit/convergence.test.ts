@@ -1,0 +1,377 @@
+/**
+ * Goal: pre-copy ends when a stop fits its budget and waiting does not pay, never before, and the reason has a name.
+ * Method: a small model of guest, QEMU, relay and link in steps of 5 ms asks the real controller. The guest writes
+ * pages of a set at random, so that in t ms it dirties set * (1 - e^(-rate t / set)) of them. Rules are judged alone, too.
+ */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { Convergence, type ConvergenceOrder } from "../../src/migration/convergence.ts";
+import {
+  FEW_PAGES,
+  judge,
+  PASSES_MAX,
+  RULES,
+  type Situation,
+  STILL_MS_MAX,
+} from "../../src/migration/convergenceRules.ts";
+import { Throughput } from "../../src/migration/throughput.ts";
+
+const PAGE = 4096;
+const STEP_MS = 5;
+const FIGURES_EVERY_MS = 250;
+
+interface World {
+  readonly ramPages: number;
+  readonly setPages: number;
+  /** At a moment since the order, ms. */
+  readonly writesPerSec: (ms: number) => number;
+  readonly linkBytesPerSec: number;
+  /** What QEMU and relays can handle, raw. */
+  readonly intakeBytesPerSec: number;
+  /** What crosses of a page sent the first time, and of one sent again. */
+  readonly firstRatio: number;
+  readonly againRatio: number;
+}
+
+interface Outcome {
+  readonly atMs: number;
+  readonly rule: string;
+  /** What the stop really takes to copy, by the model. */
+  readonly copyMs: number;
+  readonly expectedMs: number | null;
+  readonly decisions: readonly { readonly rule: string }[];
+}
+
+const QUIET: World = {
+  ramPages: 16_384,
+  setPages: 4_096,
+  writesPerSec: () => 1_000,
+  linkBytesPerSec: 12_500_000,
+  intakeBytesPerSec: 200e6,
+  firstRatio: 1,
+  againRatio: 1,
+};
+const ORDER: ConvergenceOrder = { engine: "auto", downtimeLimitMs: 300, downtimeLimitMaxMs: 0, timeoutMs: 0 };
+
+/** Runs until the controller switches; null when it has not after `limitMs`. */
+function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_000): Outcome | null {
+  const controller = new Convergence({ ...ORDER, ...order });
+  const ramBytes = world.ramPages * PAGE;
+  let remaining = world.ramPages;
+  let written = 0;
+  let pass = 1;
+  let streamBytes = 0;
+  let wireBytes = 0;
+  controller.passed(1, 0);
+  for (let ms = 0; ms <= limitMs; ms += STEP_MS) {
+    if (ms % FIGURES_EVERY_MS === 0)
+      controller.relay({ atMs: ms, streamBytes, wireBytes, backlogBytes: 0, deliveredBytesPerSec: null });
+    const asks = pass >= 2 || ms % FIGURES_EVERY_MS === 0;
+    if (asks) {
+      const tick = { atMs: ms, pass, remainingBytes: remaining * PAGE, ramBytes };
+      const verdict = controller.tick({ ...tick, linkUp: true, rateExceeded: false });
+      if (verdict.switches) {
+        const ratio = pass === 1 ? world.firstRatio : world.againRatio;
+        const last = Math.min(world.ramPages, remaining + written);
+        return {
+          ...{ atMs: ms, rule: verdict.rule, expectedMs: verdict.expectedDowntimeMs },
+          copyMs: last * perPageMs(world, ratio),
+          decisions: controller.facts()?.decisions ?? [],
+        };
+      }
+    }
+    const ratio = pass === 1 ? world.firstRatio : world.againRatio;
+    const sent = Math.min(remaining, STEP_MS / perPageMs(world, ratio));
+    remaining -= sent;
+    streamBytes += sent * PAGE;
+    wireBytes += sent * PAGE * ratio;
+    written +=
+      (world.setPages - written) *
+      (1 - Math.exp((-world.writesPerSec(ms) * STEP_MS) / 1000 / world.setPages));
+    if (remaining < 1) {
+      pass++;
+      remaining = written;
+      written = 0;
+      controller.passed(pass, ms + STEP_MS);
+    }
+  }
+  return null;
+}
+
+function perPageMs(world: World, ratio: number): number {
+  return Math.max((PAGE * ratio) / world.linkBytesPerSec, PAGE / world.intakeBytesPerSec) * 1000;
+}
+
+describe("a guest", () => {
+  it("that writes less than the link carries is stopped when it is short, not at the first chance", () => {
+    const end = run(QUIET);
+    assert(end !== null);
+    assert(["small", "few-pages"].includes(end.rule), end.rule);
+    assert(end.copyMs <= 75, `${end.copyMs} ms`);
+    assert(end.decisions.some(({ rule }) => rule === "first-pass"));
+  });
+
+  it("that writes more than the link carries as pages, but not as differences, converges", () => {
+    const words = { ...QUIET, setPages: 16_384, writesPerSec: () => 12_000 };
+    assert.equal(run(words), null, "as pages it never fits");
+    const end = run({ ...words, againRatio: 0.02 });
+    assert(end !== null && end.copyMs <= 300);
+    assert(end.atMs < 10_000);
+  });
+
+  it("whose last set stays the same although it fits is stopped: waiting gains nothing", () => {
+    const end = run({ ...QUIET, setPages: 400, writesPerSec: () => 20_000 });
+    assert(end !== null);
+    assert.equal(end.rule, "no-gain");
+    assert(end.copyMs > 100 && end.copyMs <= 300);
+  });
+
+  it("that never fits is never stopped, and the report says so", () => {
+    const controller = new Convergence(ORDER);
+    assert.equal(controller.facts(), null);
+    assert.equal(
+      run({ ...QUIET, setPages: 16_384, writesPerSec: () => 20_000 }, { timeoutMs: 60_000 }),
+      null,
+    );
+  });
+
+  it("that pauses between bursts is stopped in a pause", () => {
+    const end = run({
+      ...QUIET,
+      setPages: 16_384,
+      writesPerSec: (ms) => (ms % 20_000 < 3_000 ? 20_000 : 100),
+    });
+    assert(end !== null && end.copyMs <= 300);
+    assert(end.atMs % 20_000 >= 3_000, `at ${end.atMs} ms`);
+  });
+
+  it("that does not fit at first is stopped when the budget has grown, where that is allowed", () => {
+    const busy = { ...QUIET, setPages: 3_000, writesPerSec: () => 60_000 };
+    assert.equal(run(busy), null);
+    const byTime = run(busy, { downtimeLimitMaxMs: 2_000, timeoutMs: 40_000 });
+    assert(byTime !== null && byTime.copyMs > 300 && byTime.copyMs < 2_000);
+    const byPass = run(busy, { downtimeLimitMaxMs: 2_000 });
+    assert(byPass !== null && byPass.copyMs < 2_000);
+  });
+
+  it("is stopped as in the paper by engine clark, whatever the budget", () => {
+    const end = run({ ...QUIET, setPages: 16_384, writesPerSec: () => 20_000 }, { engine: "clark" });
+    assert(end !== null);
+    assert.equal(end.rule, "total-limit");
+  });
+});
+
+describe("in any world", () => {
+  const worlds = fc.record({
+    ramPages: fc.integer({ min: 2_000, max: 40_000 }),
+    share: fc.double({ min: 0.01, max: 1, noNaN: true }),
+    writesPerSec: fc.integer({ min: 0, max: 30_000 }),
+    linkBytesPerSec: fc.integer({ min: 2_000_000, max: 125_000_000 }),
+    againRatio: fc.double({ min: 0.01, max: 1, noNaN: true }),
+  });
+  const made = ({
+    share,
+    writesPerSec,
+    ...rest
+  }: typeof worlds extends fc.Arbitrary<infer T> ? T : never): World => ({
+    ...{ ...QUIET, ...rest },
+    setPages: Math.ceil(rest.ramPages * share),
+    writesPerSec: () => writesPerSec,
+  });
+
+  it("the stop is as short as the budget, unless the rule may exceed it", () => {
+    fc.assert(
+      fc.property(worlds, (params) => {
+        const end = run(made(params), {}, 20_000);
+        if (end === null) return;
+        const rule = RULES.find(({ name }) => name === end.rule);
+        if (rule?.mayExceed) return;
+        // What the guest wrote since QEMU looked is an estimate.
+        assert(end.copyMs <= 1.3 * ORDER.downtimeLimitMs, `${end.rule}: ${end.copyMs} ms`);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("a guest that writes half of what crosses is always moved", () => {
+    fc.assert(
+      fc.property(worlds, (params) => {
+        const world = made(params);
+        const carried = 1000 / perPageMs(world, Math.max(world.firstRatio, world.againRatio));
+        assert.notEqual(run({ ...world, writesPerSec: () => carried / 2 }, {}, 120_000), null);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("a larger budget never ends it later", () => {
+    fc.assert(
+      fc.property(
+        worlds,
+        fc.integer({ min: 50, max: 1_000 }),
+        fc.integer({ min: 0, max: 1_000 }),
+        (params, ms, more) => {
+          const world = made(params);
+          const strict = run(world, { downtimeLimitMs: ms }, 15_000);
+          const generous = run(world, { downtimeLimitMs: ms + more }, 15_000);
+          if (strict !== null) assert((generous?.atMs ?? Number.POSITIVE_INFINITY) <= strict.atMs);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});
+
+const CALM: Situation = {
+  elapsedMs: 1_000,
+  timeoutMs: 0,
+  pass: 3,
+  lastSetBytes: 10e6,
+  backlogBytes: 0,
+  expectedDowntimeMs: 200,
+  atPassStart: { nowMs: 200, beforeMs: 400 },
+  budgetMs: 300,
+  notShrinking: false,
+  streamBytes: 1e9,
+  ramBytes: 1e9,
+  stillMs: 0,
+  linkUp: true,
+  rateExceeded: false,
+  asInPaper: false,
+};
+
+describe("rules", () => {
+  const cases: readonly [string, Partial<Situation>][] = [
+    ["shrinking", {}],
+    ["first-pass", { pass: 1 }],
+    ["stalled", { stillMs: STILL_MS_MAX }],
+    ["shrinking", { stillMs: STILL_MS_MAX, linkUp: false }],
+    ["few-pages", { lastSetBytes: FEW_PAGES * PAGE, expectedDowntimeMs: 900 }],
+    ["over-budget", { expectedDowntimeMs: 301 }],
+    ["not-converging", { expectedDowntimeMs: 301, notShrinking: true }],
+    ["unmeasured", { expectedDowntimeMs: null }],
+    ["small", { expectedDowntimeMs: 75 }],
+    ["small", { expectedDowntimeMs: 60, budgetMs: 61 }],
+    ["no-gain", { atPassStart: { nowMs: 200, beforeMs: 250 } }],
+    ["shrinking", { atPassStart: { nowMs: 200, beforeMs: 300 } }],
+    ["enough-passes", { pass: PASSES_MAX + 1 }],
+    ["enough-sent", { streamBytes: 3.1e9 }],
+    ["time-nearly-up", { timeoutMs: 1_100 }],
+    ["rate-at-maximum", { asInPaper: true, rateExceeded: true, expectedDowntimeMs: 5_000 }],
+    ["shrinking", { rateExceeded: true }],
+    ["pass-limit", { asInPaper: true, pass: PASSES_MAX + 1, expectedDowntimeMs: 5_000 }],
+    ["total-limit", { asInPaper: true, streamBytes: 3.1e9, expectedDowntimeMs: 5_000 }],
+  ];
+  for (const [name, change] of cases)
+    it(`${name}: ${JSON.stringify(change)}`, () => assert.equal(judge({ ...CALM, ...change }).name, name));
+
+  it("each decide some case, have a name of their own, and say why", () => {
+    const names = RULES.map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length);
+    assert.deepEqual(
+      names.filter((name) => !cases.some(([of]) => of === name)),
+      [],
+    );
+    for (const { because } of RULES) assert(because.length > 10);
+  });
+
+  it("end nothing above the budget that may not, whatever the situation", () => {
+    const situations = fc.record({
+      elapsedMs: fc.nat(100_000),
+      timeoutMs: fc.nat(100_000),
+      pass: fc.integer({ min: 1, max: 40 }),
+      lastSetBytes: fc.nat(),
+      backlogBytes: fc.nat(),
+      expectedDowntimeMs: fc.option(fc.nat(2_000)),
+      atPassStart: fc.record({ nowMs: fc.option(fc.nat(2_000)), beforeMs: fc.option(fc.nat(2_000)) }),
+      budgetMs: fc.integer({ min: 1, max: 2_000 }),
+      notShrinking: fc.boolean(),
+      streamBytes: fc.nat(),
+      ramBytes: fc.nat(),
+      stillMs: fc.nat(10_000),
+      linkUp: fc.boolean(),
+      rateExceeded: fc.boolean(),
+      asInPaper: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(situations, fc.nat(1_000), (situation, more) => {
+        const rule = judge(situation);
+        if (rule.action === "hold") return;
+        if (!rule.mayExceed)
+          assert(situation.expectedDowntimeMs !== null && situation.expectedDowntimeMs <= situation.budgetMs);
+        assert.equal(judge({ ...situation, budgetMs: situation.budgetMs + more }).action, "switch");
+      }),
+    );
+  });
+});
+
+describe("decisions", () => {
+  it("are kept when the rule changes, and not without end", () => {
+    const controller = new Convergence(ORDER);
+    const tick = { ramBytes: 1e9, remainingBytes: 1e9, pass: 2, rateExceeded: false };
+    for (let i = 0; i < 400; i++) {
+      controller.relay({
+        atMs: 6_000 * i,
+        streamBytes: i,
+        wireBytes: i,
+        backlogBytes: 0,
+        deliveredBytesPerSec: null,
+      });
+      for (const linkUp of [true, false]) controller.tick({ ...tick, atMs: 6_000 * i + 5_500, linkUp });
+      controller.tick({ ...tick, atMs: 6_000 * i + 5_600, linkUp: false });
+    }
+    const facts = controller.facts();
+    assert.equal(facts?.decisions.length, 50);
+    assert.equal(facts?.rule, null);
+    const names = facts?.decisions.map(({ rule }) => rule) ?? [];
+    assert(names.every((rule, i) => rule !== names[i - 1]));
+  });
+
+  it("name what ended pre-copy when it was not the controller", () => {
+    const controller = new Convergence(ORDER);
+    controller.ended("nothing-left", 500);
+    controller.ended("time-limit", 600);
+    assert.equal(controller.facts()?.rule, "nothing-left");
+    assert(controller.over);
+  });
+});
+
+describe("throughput", () => {
+  it("takes the gain of the encodings from versions that were sent again, once there are enough", () => {
+    const path = new Throughput();
+    const at = (ms: number, streamBytes: number, wireBytes: number, backlogBytes = 0) =>
+      path.add({ atMs: ms, streamBytes, wireBytes, backlogBytes, deliveredBytesPerSec: null });
+    assert.equal(path.encodedRatio, null);
+    at(0, 0, 0);
+    at(1_000, 100e6, 50e6);
+    assert.equal(path.encodedRatio, 0.5);
+    path.secondPass();
+    at(1_250, 120e6, 60e6);
+    at(1_500, 120.1e6, 60e6);
+    assert.equal(path.encodedRatio, 0.5, "a few pages tell nothing");
+    at(1_750, 140e6, 60e6, 1e6);
+    assert(Math.abs(path.encodedRatio! - 0.05) < 0.001, "what waits here has yet to cross");
+    assert.equal(path.intakeBytesPerSec, 100e6);
+  });
+
+  it("believes the relay about the link, and forgets what is old", () => {
+    const path = new Throughput();
+    const at = (ms: number, deliveredBytesPerSec: number | null) =>
+      path.add({
+        atMs: ms,
+        streamBytes: ms * 1_000,
+        wireBytes: ms * 1_000,
+        backlogBytes: 0,
+        deliveredBytesPerSec,
+      });
+    at(0, null);
+    at(1_000, null);
+    assert.equal(path.linkBytesPerSec, 1e6);
+    at(2_000, 9e6);
+    at(3_000, 2e6);
+    assert.equal(path.linkBytesPerSec, 9e6);
+    at(5_500, 2e6);
+    assert.equal(path.linkBytesPerSec, 2e6);
+  });
+});
