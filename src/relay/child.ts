@@ -3,6 +3,7 @@
  * events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
  */
 import { EXIT, GodwitError, isGodwitError } from "../errors/mod.ts";
+import { losesBases } from "./losing.ts";
 import { slowedOnPurpose } from "./slowed.ts";
 import { startRelay } from "./start.ts";
 import {
@@ -25,7 +26,8 @@ function tell(event: RelayEvent, sent?: () => void): void {
 async function start(options: RelayOptions): Promise<void> {
   try {
     const slowed = options.side === "source" ? slowedOnPurpose(process.env) : undefined;
-    if (slowed !== undefined) process.stderr.write(`${slowed.warning}\n`);
+    const losing = options.side === "target" ? losesBases(process.env) : undefined;
+    for (const hook of [slowed, losing]) if (hook !== undefined) process.stderr.write(`${hook.warning}\n`);
     relay = await startRelay(options, {
       event: (event) => {
         const settled = ends(event);
@@ -36,6 +38,7 @@ async function start(options: RelayOptions): Promise<void> {
       },
       log: (line) => process.stderr.write(`${line}\n`),
       beforeRecords: slowed?.spin,
+      loseBase: losing?.lose,
     });
   } catch (error) {
     if (!isGodwitError(error)) throw error;

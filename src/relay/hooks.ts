@@ -8,6 +8,8 @@ export interface RelayHooks {
   log(line: string): void;
   /** Test hook: runs at the source before each records frame. */
   readonly beforeRecords?: (() => void) | undefined;
+  /** Test hook: whether the target acts as if a base that it has were missing. */
+  readonly loseBase?: (() => boolean) | undefined;
 }
 
 /** How one carried migration ended. `error` is undefined when it completed. */

@@ -1,15 +1,12 @@
-import { loadKernels } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
-import { Arena, listenLink } from "../link/mod.ts";
+import { listenLink } from "../link/mod.ts";
 import { splitAddress } from "./address.ts";
 import { decodeGreeting, encodeTargetGreeting } from "./greeting.ts";
 import type { RelayHooks } from "./hooks.ts";
 import { TargetCarry } from "./targetCarry.ts";
+import { layTargetMemory } from "./targetMemory.ts";
 import type { RunningRelay, TargetRelayOptions } from "./types.ts";
 
-const MIB = 2 ** 20;
-const ARENA_BYTES = 12 * MIB;
-const CHUNK_BYTES = MIB;
 const PROGRESS_MS = 250;
 
 /**
@@ -23,11 +20,7 @@ export async function startTargetRelay(
   hooks: RelayHooks,
 ): Promise<RunningRelay> {
   const { host, port } = splitAddress(options.listen);
-  const kernels = loadKernels({ memoryBytes: 64 * 1024 + ARENA_BYTES });
-  const arena = new Arena(kernels.bytes, CHUNK_BYTES, {
-    start: kernels.freeStart,
-    end: kernels.bytes.length,
-  });
+  const memory = layTargetMemory(options.pageCacheBytes);
   let current: TargetCarry | undefined;
 
   const server = await listenLink(
@@ -37,13 +30,13 @@ export async function startTargetRelay(
       ticket: options.ticket,
       insecure: options.insecure,
       reconnectForMs: options.reconnectForMs,
-      arena,
+      arena: memory.linkArena,
       log: ({ fault, address }) => hooks.log(`turned away ${address}: ${fault}`),
-      greeting: encodeTargetGreeting({ pageCacheBytes: options.pageCacheBytes }),
+      greeting: encodeTargetGreeting({ pageCacheBytes: memory.store.bytes }),
       bandwidthBytesPerSec: 0,
     },
     ({ greeting, link }) => {
-      const carry = new TargetCarry(decodeGreeting(greeting), link, { options, kernels, hooks });
+      const carry = new TargetCarry(decodeGreeting(greeting), link, { options, memory, hooks });
       current = carry;
       void carry.outcome.then(({ figures, error }) => {
         current = undefined;

@@ -1,24 +1,34 @@
+import assert from "node:assert";
 import net from "node:net";
-import type { PageKernels } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
 import { BulkWriter, type Link, type LinkHandler, type ReceivedFrame } from "../link/mod.ts";
 import { ReturnPathReader } from "../stream/mod.ts";
-import { DataKind, PAYLOAD_BYTES_MAX } from "../wire/mod.ts";
+import {
+  DataKind,
+  encodeAgain,
+  PAGES_PREFIX_BYTES,
+  PAYLOAD_BYTES_MAX,
+  PagesForm,
+  type PagesPrefix,
+} from "../wire/mod.ts";
 import { encodeSummary, type Greeting } from "./greeting.ts";
 import type { RelayHooks, RelayOutcome } from "./hooks.ts";
+import { type IncomingFrame, IncomingQueue, type Turn } from "./incoming.ts";
 import { Meter } from "./meter.ts";
 import { RelayPhase } from "./phase.ts";
 import { MemoryProof } from "./proof.ts";
 import { streamError } from "./strangers.ts";
+import type { TargetMemory } from "./targetMemory.ts";
 import { TargetStream } from "./targetStream.ts";
 import type { RelayFigures, TargetRelayOptions } from "./types.ts";
+import { Unpacker } from "./unpack.ts";
 
 /** PING 3 is the last thing in a post-copy package before RUN (QEMU docs, migration/postcopy). */
 const PACKAGE_LOADED = 3;
 
 export interface TargetCarryContext {
   readonly options: TargetRelayOptions;
-  readonly kernels: PageKernels;
+  readonly memory: TargetMemory;
   readonly hooks: RelayHooks;
 }
 
@@ -35,6 +45,10 @@ export class TargetCarry implements LinkHandler {
   readonly #qemu: net.Socket;
   readonly #writer: BulkWriter;
   readonly #returnPath: ReturnPathReader;
+  readonly #unpacker = new Unpacker();
+  readonly #incoming: IncomingQueue;
+  /** The frame in turn waits for room in the output arena. */
+  #outputFull = false;
   /** Bytes of a return path message that is not whole yet. */
   #carry: Buffer = Buffer.alloc(0);
   #connected = false;
@@ -51,13 +65,24 @@ export class TargetCarry implements LinkHandler {
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    this.#stream = new TargetStream(
-      new MemoryProof(context.kernels, greeting.seed),
-      this.meter,
-      (blocks, bytes) => {
+    const { kernels, store } = context.memory;
+    this.#stream = new TargetStream({
+      kernels,
+      store: { start: store.start, bytes: Math.min(store.bytes, greeting.pageCacheBytes) },
+      loseBase: context.hooks.loseBase,
+      proof: new MemoryProof(kernels, greeting.seed),
+      meter: this.meter,
+      ramKnown: (blocks, bytes) => {
         this.#returnPath.setBlocks(blocks);
         context.hooks.event({ event: "ram", bytes });
       },
+    });
+    this.#incoming = new IncomingQueue(
+      {
+        handle: (incoming) => this.#handle(incoming),
+        failed: (cause) => this.#fail(streamError(cause)),
+      },
+      this.#unpacker,
     );
     this.#returnPath = new ReturnPathReader({
       message: (message, buffer, start, end) => {
@@ -134,9 +159,13 @@ export class TargetCarry implements LinkHandler {
     if (this.#summarySent) return;
     this.#summarySent = true;
     this.#context.hooks.event({ event: "targetLoaded" });
-    this.#link.send(DataKind.summary, [
-      encodeSummary({ ...this.meter.own(), faults: this.meter.faults, unpackMs: 0, decodeMs: 0 }),
-    ]);
+    const summary = {
+      ...this.meter.own(),
+      faults: this.meter.faults,
+      unpackMs: this.#unpacker.busyMs,
+      decodeMs: this.#stream.decodeMs,
+    };
+    this.#link.send(DataKind.summary, [encodeSummary(summary)]);
     // Ends when the source has finished too; a source that gives up instead is heard by `ended`.
     this.#link.finish().catch(() => undefined);
   }
@@ -152,38 +181,92 @@ export class TargetCarry implements LinkHandler {
   // The link
 
   frame(frame: ReceivedFrame): void {
-    if (this.#over) return frame.release();
-    try {
-      this.#received(frame);
-    } catch (cause) {
-      frame.release();
-      this.#fail(streamError(cause));
-    }
+    this.#incoming.push(frame);
   }
 
-  #received(frame: ReceivedFrame): void {
+  #handle(incoming: IncomingFrame): Turn {
+    const { frame } = incoming;
     const { kind, payload } = frame;
+    if (incoming.prefix !== undefined) return this.#pages(incoming, incoming.prefix);
     if (this.#sourceEnded) throw new GodwitError("LINK_FRAME", { rule: "data_after_end" });
-    if (kind === DataKind.records) return this.#toQemu(this.#stream.recordsFrame(payload), frame);
-    if (kind === DataKind.stream) {
-      if (payload.length > 0) return this.#toQemu(this.#stream.streamFrame(payload), frame);
-      this.#stream.end();
-      this.#sourceEnded = true;
-      this.#writer.end();
-      return frame.release();
-    }
-    if (kind !== DataKind.digest) throw new GodwitError("LINK_FRAME", { rule: "kind_at_target" });
-    const { barrier, verdict, mismatch } = this.#stream.digestFrame(payload);
+    if (kind === DataKind.records) this.#toQemu(this.#stream.recordsFrame(payload), () => frame.release());
+    else if (kind === DataKind.stream) this.#streamBytes(frame);
+    else if (kind === DataKind.digest) {
+      // What is missing has been asked for. Behind a digest nothing leans on what was sent before it.
+      if (this.#stream.lacking) return "repair";
+      this.#digest(frame);
+    } else throw new GodwitError("LINK_FRAME", { rule: "kind_at_target" });
+    return "handled";
+  }
+
+  #streamBytes(frame: ReceivedFrame): void {
+    const { payload } = frame;
+    if (payload.length > 0) return this.#toQemu(this.#stream.streamFrame(payload), () => frame.release());
+    this.#stream.end();
+    this.#sourceEnded = true;
+    this.#writer.end();
+    frame.release();
+  }
+
+  #digest(frame: ReceivedFrame): void {
+    const { barrier, verdict, mismatch } = this.#stream.digestFrame(frame.payload);
     this.#link.send(DataKind.verdict, [verdict]);
     this.#context.hooks.event({ event: "verdict", barrier, equal: mismatch === undefined });
     if (mismatch !== undefined) throw mismatch;
     frame.release();
   }
 
-  #toQemu(parts: readonly Uint8Array[], frame: ReceivedFrame): void {
-    if (parts.length === 0) return frame.release();
+  #pages({ frame, unpacked }: IncomingFrame, prefix: PagesPrefix): Turn {
+    const repair = prefix.form === PagesForm.repair;
+    if (this.#sourceEnded && !repair) throw new GodwitError("LINK_FRAME", { rule: "data_after_end" });
+    const { outputArena } = this.#context.memory;
+    const outAt = outputArena.take();
+    if (outAt === undefined) {
+      this.#awaitOutput();
+      return "later";
+    }
+    try {
+      const { entries, bodyBytes: bytes } = prefix;
+      const body = { at: this.#bodyAt(frame, unpacked), bytes, entries, repair };
+      const records = this.#stream.pagesFrame(body, outAt);
+      const again = this.#stream.takeMissing();
+      if (again.length > 0) this.#link.send(DataKind.again, [encodeAgain(again)]);
+      this.#toQemu(records, () => {
+        frame.release();
+        outputArena.release(outAt);
+      });
+    } catch (cause) {
+      outputArena.release(outAt);
+      throw cause;
+    }
+    return "handled";
+  }
+
+  /** Where the entries lie in the kernels' memory: where the link read them, or a copy until they are decoded. */
+  #bodyAt(frame: ReceivedFrame, unpacked: Uint8Array | undefined): number {
+    const { kernels, bodyAt } = this.#context.memory;
+    if (unpacked === undefined) {
+      assert(frame.payload.buffer === kernels.bytes.buffer, "the link reads into the kernels' memory");
+      return frame.payload.byteOffset + PAGES_PREFIX_BYTES;
+    }
+    kernels.bytes.set(unpacked, bodyAt);
+    return bodyAt;
+  }
+
+  #awaitOutput(): void {
+    if (this.#outputFull) return;
+    this.#outputFull = true;
+    this.#context.memory.outputArena.whenFree(() => {
+      this.#outputFull = false;
+      this.#incoming.advance();
+    });
+  }
+
+  /** @param taken  QEMU's socket has the bytes, or is gone: their memory is not read any more */
+  #toQemu(parts: readonly Uint8Array[], taken: () => void): void {
+    if (parts.length === 0) return taken();
     for (const part of parts) this.meter.streamBytes += part.length;
-    this.#writer.write(parts, () => frame.release());
+    this.#writer.write(parts, taken);
   }
 
   drain(): void {}
@@ -222,6 +305,7 @@ export class TargetCarry implements LinkHandler {
   #settle(error: GodwitError | undefined): void {
     if (this.#over) return;
     this.#over = true;
+    this.#incoming.end();
     const figures = this.figures();
     // A failed target must not take a cut stream for a whole one: closing makes QEMU give up.
     this.#qemu.destroy();

@@ -1,10 +1,11 @@
+import { PAGE_BYTES } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
-import { sameTotal, totalText } from "../pages/mod.ts";
+import { type PagesBody, sameTotal, totalText } from "../pages/mod.ts";
 import {
   type Barrier,
   type Element,
   explicitFirst,
-  type PageKind,
+  PageKind,
   partHeader,
   partTrailer,
   type RamBlock,
@@ -13,11 +14,18 @@ import {
   type StreamHandler,
   StreamReader,
 } from "../stream/mod.ts";
-import { decodeProof, decodeRecordsPrefix, encodeProof, RECORDS_PREFIX_BYTES } from "../wire/mod.ts";
+import {
+  decodeProof,
+  decodeRecordsPrefix,
+  encodeProof,
+  PAGES_OUTPUT_BYTES_MAX,
+  RECORDS_PREFIX_BYTES,
+} from "../wire/mod.ts";
 import type { Meter } from "./meter.ts";
 import { RelayPhase } from "./phase.ts";
 import { barrierAt } from "./places.ts";
 import type { MemoryProof } from "./proof.ts";
+import { TargetPages, type TargetPagesContext } from "./targetPages.ts";
 
 /** What the memory section needs once its blocks are known. */
 interface Ram {
@@ -25,6 +33,13 @@ interface Ram {
   readonly blocks: readonly RamBlock[];
   readonly header: Uint8Array;
   readonly trailer: Uint8Array;
+  readonly pages: TargetPages;
+}
+
+export interface TargetStreamContext extends TargetPagesContext {
+  readonly proof: MemoryProof;
+  readonly meter: Meter;
+  readonly ramKnown: (blocks: readonly RamBlock[], bytes: number) => void;
 }
 
 /**
@@ -37,9 +52,9 @@ export class TargetStream implements StreamHandler {
   phase: RelayPhase = RelayPhase.setup;
   returnPath = false;
   readonly #reader: StreamReader;
+  readonly #context: TargetStreamContext;
   readonly #proof: MemoryProof;
   readonly #meter: Meter;
-  readonly #ramKnown: (blocks: readonly RamBlock[], bytes: number) => void;
   #ram: Ram | undefined;
   #out: Uint8Array[] = [];
   /** Bytes of an element that is not whole yet. */
@@ -48,16 +63,29 @@ export class TargetStream implements StreamHandler {
   /** The block of the last record that QEMU was given. */
   #lastBlock: RamBlock | undefined;
   #proven: Barrier | undefined;
+  /** Post-copy begins: from here on each page goes once, as QEMU's record. */
+  #discarded = false;
 
-  constructor(
-    proof: MemoryProof,
-    meter: Meter,
-    ramKnown: (blocks: readonly RamBlock[], bytes: number) => void,
-  ) {
-    this.#proof = proof;
-    this.#meter = meter;
-    this.#ramKnown = ramKnown;
+  constructor(context: TargetStreamContext) {
+    this.#context = context;
+    this.#proof = context.proof;
+    this.#meter = context.meter;
     this.#reader = new StreamReader(this);
+  }
+
+  /** CPU time of decoding `pages` frames, ms. */
+  get decodeMs(): number {
+    return this.#ram?.pages.decodeMs ?? 0;
+  }
+
+  /** Whether QEMU lacks a version that the source believes it has: no digest can be compared before it has come. */
+  get lacking(): boolean {
+    return this.#ram?.pages.lacking ?? false;
+  }
+
+  /** Pages to ask the source for again, after each frame. */
+  takeMissing(): number[] {
+    return this.#ram?.pages.takeMissing() ?? [];
   }
 
   /**
@@ -103,6 +131,32 @@ export class TargetStream implements StreamHandler {
     return first === undefined
       ? [ram.header, payload.subarray(start), ram.trailer]
       : [ram.header, first, payload.subarray(start + 8), ram.trailer];
+  }
+
+  /**
+   * A `pages` frame, as one PART section.
+   * @param body  its entries, in the kernels' memory
+   * @param outAt  room for PAGES_OUTPUT_BYTES_MAX bytes there, until QEMU has what is returned
+   * @returns nothing when none of its pages can be made, or it repairs what has been made good meanwhile
+   * @throws GodwitError LINK_FRAME
+   */
+  pagesFrame(body: PagesBody, outAt: number): Uint8Array[] {
+    const ram = this.#ram;
+    if (ram === undefined) throw new GodwitError("LINK_FRAME", { rule: "pages_before_blocks" });
+    const { phase } = this;
+    if (phase !== RelayPhase.memory || this.#discarded) {
+      // Asked for before a newer version came in another way, and on its way since.
+      if (body.repair) return [];
+      const rule = phase === RelayPhase.deviceState ? "pages_after_end" : "pages_in_postcopy";
+      throw new GodwitError("LINK_FRAME", { rule });
+    }
+    const { bytes } = this.#context.kernels;
+    const startedMs = performance.now();
+    const end = ram.pages.decode(body, outAt, PAGES_OUTPUT_BYTES_MAX, this.#lastBlock);
+    this.#proof.settle();
+    ram.pages.decodeMs += performance.now() - startedMs;
+    this.#lastBlock = ram.pages.lastBlock;
+    return end === outAt ? [] : [ram.header, bytes.subarray(outAt, end), ram.trailer];
   }
 
   /**
@@ -153,8 +207,34 @@ export class TargetStream implements StreamHandler {
     end: number,
   ): void {
     this.#pagesInFrame++;
+    this.#ram?.pages.passed(block, offset, kind);
+    this.#told(block, offset, kind, buffer, start, end);
+  }
+
+  /** A version that QEMU is given. */
+  #told(
+    block: RamBlock,
+    offset: number,
+    kind: PageKind,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     this.#meter.countPage(kind);
     this.#proof.page(block, offset, kind, buffer, start, end);
+  }
+
+  #decoded(blocks: readonly RamBlock[]): TargetPages {
+    const { kernels } = this.#context;
+    const { bytes } = kernels;
+    return new TargetPages(
+      blocks,
+      {
+        page: (block, offset, at) => this.#told(block, offset, PageKind.page, bytes, at, at + PAGE_BYTES),
+        zero: (block, offset) => this.#told(block, offset, PageKind.zero, bytes, 0, 0),
+      },
+      this.#context,
+    );
   }
 
   /** The source takes memory sections apart; one that comes whole would pass beside the digest of its frame. */
@@ -165,6 +245,7 @@ export class TargetStream implements StreamHandler {
   barrier(barrier: Barrier): void {
     if (this.#proven !== barrier) throw new GodwitError("LINK_FRAME", { rule: "digest_missing" });
     this.#proven = undefined;
+    this.#discarded ||= barrier === "discard";
     if (barrier === "package") {
       this.phase = RelayPhase.postcopy;
       this.#meter.postcopy = true;
@@ -182,11 +263,12 @@ export class TargetStream implements StreamHandler {
         blocks,
         header: partHeader(id),
         trailer: partTrailer(id),
+        pages: this.#decoded(blocks),
       };
       this.#proof.setBlocks(blocks);
       this.#meter.ramBytes = element.totalBytes;
       this.phase = RelayPhase.memory;
-      this.#ramKnown(element.blocks, element.totalBytes);
+      this.#context.ramKnown(element.blocks, element.totalBytes);
     } else if (element.type === "transparent") {
       // Where the end of it comes cannot be seen: from here on the target may have loaded the guest.
       this.phase = RelayPhase.deviceState;
