@@ -21,6 +21,7 @@ export interface MigrationFields {
   ORDER_TOO_LATE: { order: string; phase: string };
   AGENT_RESTARTED: { host: string; phase: string };
   STATE_NOT_WRITTEN: { reason: string };
+  BASE_LOST: { page: number };
 }
 
 export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutError<MigrationFields[C]> } = {
@@ -158,5 +159,13 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     retry: true,
     say: (f) => `The migration's state could not be recorded, so nothing irrevocable was done: ${f.reason}`,
     wayOut: "Free space below the agent's state dir, then migrate again.",
+  },
+  BASE_LOST: {
+    http: 502,
+    exit: 4,
+    retry: true,
+    say: (f) =>
+      `The target lacks page ${f.page}, which the source relay has sent and keeps no copy of any more`,
+    wayOut: "Migrate again; with --engine plain nothing is sent that leans on an earlier page.",
   },
 };

@@ -13,6 +13,12 @@ export function zeroPageHash(kernels: PageKernels): Hash64 {
 }
 
 /**
+ * A version that has just been hashed, in the order in which they were told.
+ * @param address  of its content; 0: zeros, and both halves are 0
+ */
+export type HashedPage = (address: number, lo: number, hi: number) => void;
+
+/**
  * Feeds a digest with page versions in the order in which they are told, hashing whole pages in batches: one call into
  * the kernel for up to BATCH_PAGES_MAX of them. Pages are hashed where they lie, so `flush` must be called before the
  * memory of any told page is reused, and before the digest's total is read.
@@ -24,13 +30,16 @@ export class PageHasher {
   readonly #blockOf = new Uint32Array(BATCH_PAGES_MAX);
   readonly #pageOf = new Uint32Array(BATCH_PAGES_MAX);
   readonly #kindOf = new Uint8Array(BATCH_PAGES_MAX);
+  readonly #hashed: HashedPage | undefined;
   /** Versions told since the last flush, and how many of them the kernel has to hash. */
   #told = 0;
   #toHash = 0;
 
-  constructor(kernels: PageKernels, digest: PageDigest) {
+  /** @param hashed  also told of each plain or zero version: one hash serves whoever else needs it */
+  constructor(kernels: PageKernels, digest: PageDigest, hashed?: HashedPage) {
     this.#kernels = kernels;
     this.#digest = digest;
+    this.#hashed = hashed;
   }
 
   /**
@@ -65,13 +74,16 @@ export class PageHasher {
     this.#told = 0;
     this.#toHash = 0;
     this.#kernels.hashPages(toHash);
-    const { hashes } = this.#kernels;
+    const { hashes, addresses } = this.#kernels;
+    const hashed = this.#hashed;
     let at = 0;
     for (let i = 0; i < told; i++) {
       if (this.#kindOf[i] === ZERO) {
         this.#digest.updateZero(this.#blockOf[i]!, this.#pageOf[i]!);
+        hashed?.(0, 0, 0);
       } else {
         this.#digest.update(this.#blockOf[i]!, this.#pageOf[i]!, hashes[at]!, hashes[at + 1]!);
+        hashed?.(addresses[at >> 1]!, hashes[at]!, hashes[at + 1]!);
         at += 2;
       }
     }

@@ -1,5 +1,6 @@
 import type { EngineFigures } from "../pages/mod.ts";
 import { PageKind } from "../stream/mod.ts";
+import type { Summary } from "./greeting.ts";
 import type { RelayFigures } from "./types.ts";
 
 /**
@@ -24,7 +25,7 @@ export class Meter {
   readonly #cpuAtStart = process.cpuUsage();
   #rssBytes = 0;
   /** What the other side said of itself at the end. */
-  #peer: { cpuMs: number; rssBytes: number } | undefined;
+  #peer: Summary | undefined;
 
   constructor(side: "source" | "target") {
     this.#side = side;
@@ -42,7 +43,7 @@ export class Meter {
     this.equal = equal && this.equal !== false;
   }
 
-  heardPeer(own: { cpuMs: number; rssBytes: number }): void {
+  heardPeer(own: Summary): void {
     this.#peer = own;
   }
 
@@ -67,7 +68,7 @@ export class Meter {
       streamBytes: this.streamBytes,
       wireBytes: { ...this.wireBytes },
       pages: { ...this.#pages },
-      engine: this.engine,
+      engine: this.#engineOfBoth(),
       faults: this.faults,
       reconnects: this.reconnects,
       equal: this.equal,
@@ -77,5 +78,12 @@ export class Meter {
       cpuMs: bySide("cpuMs"),
       rssBytes: bySide("rssBytes"),
     };
+  }
+
+  /** With what the target measured of its stages. */
+  #engineOfBoth(): EngineFigures | null {
+    if (this.engine === null || this.#peer === undefined) return this.engine;
+    const { unpackMs, decodeMs } = this.#peer;
+    return { ...this.engine, stageMs: { ...this.engine.stageMs, unpack: unpackMs, decode: decodeMs } };
   }
 }

@@ -1,22 +1,18 @@
 import type net from "node:net";
-import { loadKernels } from "../../kernels/mod.ts";
 import { EXIT, GodwitError } from "../errors/mod.ts";
-import { Arena, refuseInsecure } from "../link/mod.ts";
+import { refuseInsecure } from "../link/mod.ts";
+import { ENGINES } from "../pages/mod.ts";
 import { splitAddress } from "./address.ts";
 import { Door } from "./door.ts";
+import { sourceMemory } from "./engine/layout.ts";
 import type { RelayHooks } from "./hooks.ts";
 import { SourceCarry, type SourceCarryContext } from "./sourceCarry.ts";
 import type { RunningRelay, SourceRelayOptions } from "./types.ts";
 
-const MIB = 2 ** 20;
-/** What may be in flight to the target, and a little to read into meanwhile. */
-const STREAM_ARENA_BYTES = 12 * MIB;
-const LINK_ARENA_BYTES = 2 * MIB;
-const CHUNK_BYTES = MIB;
 /** Connections that have not said anything yet. */
 const STRANGERS_MAX = 4;
 const STRANGER_MS = 10_000;
-const PROGRESS_MS = 250;
+const PROGRESS_MS = 100;
 
 /**
  * Listens for a migrating QEMU and carries its stream to the target relay, one migration at a time.
@@ -30,15 +26,10 @@ export async function startSourceRelay(
 ): Promise<RunningRelay> {
   const { host, port } = splitAddress(options.to);
   refuseInsecure(host, port, options.insecure);
-  const kernels = loadKernels({ memoryBytes: 64 * 1024 + STREAM_ARENA_BYTES + LINK_ARENA_BYTES });
-  const linkStart = kernels.freeStart + STREAM_ARENA_BYTES;
-  const context: SourceCarryContext = {
-    options,
-    kernels,
-    hooks,
-    streamArena: new Arena(kernels.bytes, CHUNK_BYTES, { start: kernels.freeStart, end: linkStart }),
-    linkArena: new Arena(kernels.bytes, CHUNK_BYTES / 2, { start: linkStart, end: kernels.bytes.length }),
-  };
+  const { engine: name, pagePolicy, pageCacheBytes } = options;
+  const engine = name === "plain" ? undefined : ENGINES[name];
+  const memory = sourceMemory(engine, pagePolicy, pageCacheBytes);
+  const context: SourceCarryContext = { options, memory, hooks };
 
   let current: SourceCarry | undefined;
   /** Ended, but their QEMU's connection is kept open because nobody knows what it may do. */

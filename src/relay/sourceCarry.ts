@@ -1,10 +1,8 @@
 import assert from "node:assert";
 import { randomBytes } from "node:crypto";
 import type net from "node:net";
-import type { PageKernels } from "../../kernels/mod.ts";
 import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import {
-  type Arena,
   acceptBulk,
   type BulkReader,
   connectLink,
@@ -13,9 +11,14 @@ import {
   type ReceivedFrame,
 } from "../link/mod.ts";
 import { StreamFault } from "../stream/mod.ts";
-import { DataKind, decodeProof } from "../wire/mod.ts";
+import { DataKind, decodeAgain, decodeProof } from "../wire/mod.ts";
 import { splitAddress } from "./address.ts";
-import { decodeSummary, encodeGreeting } from "./greeting.ts";
+import type { SourceMemory } from "./engine/layout.ts";
+import { makeEngine } from "./engine/make.ts";
+import { Outgoing } from "./engine/outgoing.ts";
+import { sendInPlace } from "./engine/records.ts";
+import type { SourceEngine } from "./engine/types.ts";
+import { decodeSummary, decodeTargetGreeting, encodeGreeting } from "./greeting.ts";
 import type { RelayHooks, RelayOutcome } from "./hooks.ts";
 import { Meter } from "./meter.ts";
 import { RelayPhase } from "./phase.ts";
@@ -54,10 +57,7 @@ const TARGET_DOES_NOT_RUN: ReadonlySet<string> = new Set([
 
 export interface SourceCarryContext {
   readonly options: SourceRelayOptions;
-  readonly kernels: PageKernels;
-  /** For QEMU's stream, and for what the link receives. */
-  readonly streamArena: Arena;
-  readonly linkArena: Arena;
+  readonly memory: SourceMemory;
   readonly hooks: RelayHooks;
 }
 
@@ -76,12 +76,13 @@ export class SourceCarry implements LinkHandler {
   readonly #context: SourceCarryContext;
   readonly #givenUp = new AbortController();
   readonly #qemu: BulkReader;
+  readonly #outgoing: Outgoing;
+  readonly #engine: SourceEngine;
   readonly #stream: SourceStream;
   readonly #return: SourceReturn;
   readonly #seed = { low: randomBytes(4).readUInt32LE(), high: randomBytes(4).readUInt32LE() };
   #link: Link | undefined;
   #identified = false;
-  #full = false;
   /** Slices that may be read now. */
   #slices = Number.POSITIVE_INFINITY;
   #slow: NodeJS.Timeout | undefined;
@@ -101,14 +102,29 @@ export class SourceCarry implements LinkHandler {
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });
+    this.#outgoing = new Outgoing({
+      send: (kind, parts, acked) => this.#send(kind, parts, acked),
+      room: () => this.#readOn(),
+      now: () => performance.now(),
+    });
+    const { memory } = context;
+    this.#engine = makeEngine(context.options, {
+      memory,
+      outgoing: this.#outgoing,
+      settle: () => proof.settle(),
+      room: () => this.#readOn(),
+      deliveredBytesPerSec: () => this.#link?.stats.deliveredBytesPerSec,
+    });
+    const proof = new MemoryProof(memory.kernels, this.#seed, this.#engine.hashed);
     this.#stream = new SourceStream(
       {
-        send: (kind, parts) => this.#send(kind, parts),
+        send: (kind, parts) => sendInPlace(this.#outgoing, memory.stream, kind, parts),
         barrier: (barrier) => this.#event({ event: "barrier", barrier }),
         ramKnown: (bytes) => this.#event({ event: "ram", bytes }),
         advised: () => this.#moments.advised(),
       },
-      new MemoryProof(context.kernels, this.#seed),
+      proof,
+      this.#engine,
       this.meter,
     );
     this.#return = new SourceReturn(
@@ -124,7 +140,7 @@ export class SourceCarry implements LinkHandler {
       },
       context.options.withholdShut,
     );
-    this.#qemu = acceptBulk(accepted, context.streamArena, {
+    this.#qemu = acceptBulk(accepted, memory.stream, {
       consume: (memory, start, end) => this.#consume(memory, start, end),
     });
     this.#qemu.socket.on("end", () => this.#qemuEnded());
@@ -152,7 +168,7 @@ export class SourceCarry implements LinkHandler {
     this.#slow = setInterval(() => {
       if (this.#over || performance.now() >= endsAtMs) return this.hurryStream();
       this.#slices = 1;
-      if (!this.#full) this.#qemu.resume();
+      this.#readOn();
     }, SLOW_SLICE_MS);
   }
 
@@ -160,8 +176,7 @@ export class SourceCarry implements LinkHandler {
     clearInterval(this.#slow);
     this.#slow = undefined;
     this.#slices = Number.POSITIVE_INFINITY;
-    // The order may come before the link is up, which then begins to read by itself.
-    if (!this.#full && !this.#over && this.#link !== undefined) this.#qemu.resume();
+    this.#readOn();
   }
 
   /** The capability postcopy-ram is on. */
@@ -186,7 +201,7 @@ export class SourceCarry implements LinkHandler {
     }
     let at = start;
     try {
-      while (at < end && !this.#full && !this.#over && this.#slices > 0) {
+      while (at < end && this.#engine.hasRoom && !this.#over && this.#slices > 0) {
         const sliceEnd = Math.min(end, at + SLICE_BYTES);
         const next = this.#stream.reader.push(memory, at, sliceEnd);
         if (next === at) break; // an element that is not whole yet; always shorter than a slice
@@ -200,8 +215,14 @@ export class SourceCarry implements LinkHandler {
     } finally {
       this.#stream.settle();
     }
-    if (this.#full || this.#slices <= 0) this.#qemu.pause();
+    if (!this.#engine.hasRoom || this.#slices <= 0) this.#qemu.pause();
     return at;
+  }
+
+  /** Reads on where nothing speaks against it. Before the link is up nothing is read, and it then begins by itself. */
+  #readOn(): void {
+    if (this.#link !== undefined && !this.#over && this.#slices > 0 && this.#engine.hasRoom)
+      this.#qemu.resume();
   }
 
   /** @returns whether enough has come to tell; a stranger is turned away here */
@@ -223,10 +244,10 @@ export class SourceCarry implements LinkHandler {
   }
 
   async #connect(): Promise<void> {
-    const { options, linkArena } = this.#context;
+    const { options, memory } = this.#context;
     const { host, port } = splitAddress(options.to);
     try {
-      const { link } = await connectLink(
+      const { link, greeting } = await connectLink(
         {
           host,
           port,
@@ -238,31 +259,26 @@ export class SourceCarry implements LinkHandler {
           insecure: options.insecure,
           reconnectForMs: options.reconnectForMs,
           bandwidthBytesPerSec: options.bandwidthBytesPerSec,
-          arena: linkArena,
+          arena: memory.link,
           giveUp: this.#givenUp.signal,
         },
         this,
       );
       if (this.#over) return link.abort(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }));
       this.#link = link;
+      this.#engine.agree(decodeTargetGreeting(greeting).pageCacheBytes);
       this.#event({ event: "linkUp" });
-      this.#qemu.resume();
+      this.#readOn();
     } catch (error) {
       if (!isGodwitError(error)) throw error;
       this.#fail(error);
     }
   }
 
-  #send(kind: DataKind, parts: readonly Uint8Array[]): void {
+  #send(kind: DataKind, parts: readonly Uint8Array[], acked: () => void): boolean {
     assert(this.#link !== undefined, "the stream is read once the link is up");
-    if (kind === DataKind.records) this.#context.hooks.beforeRecords?.();
-    const arena = this.#context.streamArena;
-    const body = parts[parts.length - 1] as Uint8Array;
-    const inArena = body.buffer === arena.memory.buffer;
-    const at = body.byteOffset - arena.memory.byteOffset;
-    if (inArena) arena.hold(at);
-    const room = this.#link.send(kind, parts, inArena ? () => arena.release(at) : undefined);
-    if (!room) this.#full = true;
+    if (kind === DataKind.records || kind === DataKind.pages) this.#context.hooks.beforeRecords?.();
+    return this.#link.send(kind, parts, acked);
   }
 
   #qemuEnded(): void {
@@ -278,7 +294,8 @@ export class SourceCarry implements LinkHandler {
       return this.#fail(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }));
     // Without a return path this is all there is: an empty frame says so.
     this.#qemuClosed = true;
-    this.#link?.send(DataKind.stream, []);
+    this.#engine.flush();
+    this.#outgoing.send(DataKind.stream, []);
   }
 
   #qemuGone(): void {
@@ -311,6 +328,7 @@ export class SourceCarry implements LinkHandler {
     if (kind === DataKind.returnPath) return this.#return.frame(payload, () => frame.release());
     if (kind === DataKind.verdict) this.#verdict(payload);
     else if (kind === DataKind.summary) this.#summary(payload);
+    else if (kind === DataKind.again) this.#again(payload);
     else throw new GodwitError("LINK_FRAME", { rule: "kind_at_source" });
     frame.release();
   }
@@ -325,6 +343,12 @@ export class SourceCarry implements LinkHandler {
     this.#event({ event: "verdict", barrier, equal });
   }
 
+  #again(payload: Uint8Array): void {
+    const pages = decodeAgain(payload);
+    if (typeof pages === "string") throw new GodwitError("LINK_FRAME", { rule: pages });
+    this.#engine.again(pages);
+  }
+
   #summary(payload: Uint8Array): void {
     this.meter.heardPeer(decodeSummary(payload));
     this.#summaryHeard = true;
@@ -332,8 +356,7 @@ export class SourceCarry implements LinkHandler {
   }
 
   drain(): void {
-    this.#full = false;
-    if (this.#slices > 0) this.#qemu.resume();
+    this.#outgoing.drain();
   }
 
   connection(state: "lost" | "resumed", detail: string): void {
@@ -341,6 +364,7 @@ export class SourceCarry implements LinkHandler {
   }
 
   ended(error: GodwitError | undefined): void {
+    this.#letGoOfMemory();
     // A QEMU that has had its SHUT(0) is done whatever becomes of the link: it closes its connection now.
     if (error !== undefined && this.#return.shutPassed !== 0) this.#fail(error);
   }
@@ -390,15 +414,25 @@ export class SourceCarry implements LinkHandler {
   /** What has been measured so far. */
   figures(): RelayFigures {
     if (this.#link !== undefined) {
-      const { sentBytes, receivedBytes, reconnects } = this.#link.stats;
+      const { sentBytes, receivedBytes, reconnects, inFlightBytes, deliveredBytesPerSec } = this.#link.stats;
       this.meter.wireBytes.forward = sentBytes;
       this.meter.wireBytes.backward = receivedBytes;
       this.meter.reconnects = reconnects;
+      this.meter.deliveredBytesPerSec = deliveredBytesPerSec ?? null;
+      this.meter.backlogBytes = inFlightBytes + this.#outgoing.waitingBytes + this.#engine.heldBytes;
     }
+    this.meter.engine = this.#engine.figures();
     return this.meter.figures();
   }
 
+  /** Neither the link nor we read any of it any more. */
+  #letGoOfMemory(): void {
+    this.#outgoing.ended();
+    this.#engine.close();
+  }
+
   #settle(error: GodwitError | undefined): void {
+    if (this.#link === undefined) this.#letGoOfMemory();
     this.#resolve({ figures: this.figures(), error });
   }
 

@@ -6,13 +6,8 @@ import {
   type StreamHandler,
   StreamReader,
 } from "../stream/mod.ts";
-import {
-  DataKind,
-  encodeProof,
-  encodeRecordsPrefix,
-  PAYLOAD_BYTES_MAX,
-  RECORDS_PREFIX_BYTES,
-} from "../wire/mod.ts";
+import { DataKind, encodeProof, PAYLOAD_BYTES_MAX, RECORDS_PREFIX_BYTES } from "../wire/mod.ts";
+import type { SourceEngine } from "./engine/types.ts";
 import type { Meter } from "./meter.ts";
 import { RelayPhase } from "./phase.ts";
 import { placeOf } from "./places.ts";
@@ -20,7 +15,7 @@ import type { MemoryProof } from "./proof.ts";
 
 /** What the source's stream needs from around it. */
 export interface SourceStreamOutlet {
-  /** Sends one frame. `parts` from the reader's own buffer must be kept until the peer has them. */
+  /** Sends one frame behind all before it. `parts` from the reader's own buffer must be kept until the peer has them. */
   send(kind: DataKind, parts: readonly Uint8Array[]): void;
   barrier(barrier: Barrier): void;
   ramKnown(bytes: number): void;
@@ -32,8 +27,7 @@ export interface SourceStreamOutlet {
 export const SLICE_BYTES = PAYLOAD_BYTES_MAX - RECORDS_PREFIX_BYTES;
 
 /**
- * Turns the source QEMU's stream into frames: pages into `records`, at barriers a `digest`, all the rest into `stream`.
- * This is where the page engine will decide; today each run of records leaves as it came, still where it was read.
+ * Turns the source QEMU's stream into frames: pages go to the engine, at barriers a `digest`, all the rest into `stream`.
  */
 export class SourceStream implements StreamHandler {
   readonly reader: StreamReader;
@@ -44,12 +38,13 @@ export class SourceStream implements StreamHandler {
   advised = false;
   readonly #outlet: SourceStreamOutlet;
   readonly #proof: MemoryProof;
+  readonly #engine: SourceEngine;
   readonly #meter: Meter;
-  #pagesInRun = 0;
 
-  constructor(outlet: SourceStreamOutlet, proof: MemoryProof, meter: Meter) {
+  constructor(outlet: SourceStreamOutlet, proof: MemoryProof, engine: SourceEngine, meter: Meter) {
     this.#outlet = outlet;
     this.#proof = proof;
+    this.#engine = engine;
     this.#meter = meter;
     this.reader = new StreamReader(this);
   }
@@ -60,6 +55,7 @@ export class SourceStream implements StreamHandler {
   }
 
   bytes(buffer: Uint8Array, start: number, end: number): void {
+    this.#engine.flush();
     for (let at = start; at < end; at += PAYLOAD_BYTES_MAX) {
       this.#outlet.send(DataKind.stream, [buffer.subarray(at, Math.min(end, at + PAYLOAD_BYTES_MAX))]);
     }
@@ -73,18 +69,17 @@ export class SourceStream implements StreamHandler {
     start: number,
     end: number,
   ): void {
-    this.#pagesInRun++;
     this.#meter.countPage(kind);
+    this.#engine.page(block, offset, kind);
     this.#proof.page(block, offset, kind, buffer, start, end);
   }
 
   records(buffer: Uint8Array, start: number, end: number, context: RamBlock | undefined): void {
-    const prefix = encodeRecordsPrefix({ context: context?.index, pages: this.#pagesInRun });
-    this.#pagesInRun = 0;
-    this.#outlet.send(DataKind.records, [prefix, buffer.subarray(start, end)]);
+    this.#engine.records(buffer, start, end, context);
   }
 
   barrier(barrier: Barrier): void {
+    this.#engine.barrier(barrier);
     const { pages, lo, hi } = this.#proof.total();
     this.#outlet.send(DataKind.digest, [encodeProof({ place: placeOf(barrier), answer: 0, pages, lo, hi })]);
     if (barrier === "package") {
@@ -99,6 +94,7 @@ export class SourceStream implements StreamHandler {
   element(element: Element): void {
     if (element.type === "ramBlocks") {
       this.#proof.setBlocks(element.blocks);
+      this.#engine.setBlocks(element.blocks);
       this.phase = RelayPhase.memory;
       this.#meter.ramBytes = element.totalBytes;
       this.#outlet.ramKnown(element.totalBytes);

@@ -1,0 +1,21 @@
+import { ENGINES } from "../../pages/mod.ts";
+import type { SourceRelayOptions } from "../types.ts";
+import { CodingEngine, type CodingOptions } from "./coding.ts";
+import { Packer } from "./packer.ts";
+import { PlainEngine } from "./plain.ts";
+import { Throttle } from "./throttle.ts";
+import type { SourceEngine } from "./types.ts";
+
+/** The engine of this name for one migration. */
+export function makeEngine(
+  options: Pick<SourceRelayOptions, "engine" | "pagePolicy">,
+  around: Pick<CodingOptions, "memory" | "outgoing" | "settle" | "room" | "deliveredBytesPerSec">,
+): SourceEngine {
+  const { engine: name, pagePolicy: policy } = options;
+  const { memory, outgoing } = around;
+  if (name === "plain") return new PlainEngine(outgoing, memory.stream);
+  const engine = ENGINES[name];
+  const packer = new Packer();
+  const throttle = new Throttle(engine.packing, outgoing, packer, () => performance.now());
+  return new CodingEngine({ ...around, engine, policy, packer, throttle });
+}
