@@ -6,6 +6,7 @@
  */
 import type { EngineName } from "../pages/mod.ts";
 import { judge, type Situation } from "./convergenceRules.ts";
+import { type RateChoice, type RateRange, rateOfPass } from "./rate.ts";
 import type { Decision, SwitchoverFacts } from "./report.ts";
 import { type CarriedSample, Throughput } from "./throughput.ts";
 
@@ -16,6 +17,8 @@ export interface ConvergenceOrder {
   readonly downtimeLimitMaxMs: number;
   /** 0: none. */
   readonly timeoutMs: number;
+  /** The dynamic rate limit; null: the cap is not the controller's. */
+  readonly rate: RateRange | null;
 }
 
 /** What query-migrate said at one moment. Times since the order. */
@@ -25,8 +28,6 @@ export interface Tick {
   readonly remainingBytes: number;
   readonly ramBytes: number;
   readonly linkUp: boolean;
-  /** The dynamic rate limit would have to be above its maximum. */
-  readonly rateExceeded: boolean;
 }
 
 export interface Verdict {
@@ -34,6 +35,8 @@ export interface Verdict {
   readonly switches: boolean;
   readonly expectedDowntimeMs: number | null;
   readonly budgetMs: number;
+  /** The link's cap from now on; null: it stays. */
+  readonly bandwidthBytesPerSec: number | null;
 }
 
 /** Device state, the digests' comparison and the two-phase commit: what a stop costs when nothing is left to copy. */
@@ -70,21 +73,11 @@ export class Convergence {
   #doublings = 0;
   #doubledAtMs = 0;
   #moved: { readonly bytes: number; readonly atMs: number } = { bytes: -1, atMs: 0 };
+  #choice: RateChoice | null = null;
   #rule: string | null = null;
 
   constructor(order: ConvergenceOrder) {
     this.#order = order;
-  }
-
-  /** What of a byte of QEMU's crosses, of versions of pages that were sent before; 1 until it is known. */
-  get encodedRatio(): number {
-    return this.#throughput.encodedRatio ?? 1;
-  }
-
-  /** Distinct pages that the guest wrote per second, the most of the last passes; null before the second. */
-  get dirtyBytesPerSec(): number | null {
-    if (this.#passes.length === 0) return null;
-    return Math.max(...this.#passes.map(({ setBytes, writtenInMs }) => (setBytes / writtenInMs) * 1000));
   }
 
   /** Whether pre-copy has been told to end, or has ended. */
@@ -128,6 +121,7 @@ export class Convergence {
       switches: rule.action === "switch",
       expectedDowntimeMs,
       budgetMs: situation.budgetMs,
+      bandwidthBytesPerSec: this.#bandwidth(rule.action === "switch"),
     };
     this.#note({ atMs: tick.atMs, rule: rule.name, pass: tick.pass, expectedDowntimeMs });
     if (verdict.switches) this.#rule ??= rule.name;
@@ -152,6 +146,17 @@ export class Convergence {
     this.#passJudged = pass;
     this.#passes.push({ setBytes: remainingBytes, writtenInMs: this.#writtenInMs || 1, expectedDowntimeMs });
     if (this.#passes.length > PASSES_KEPT) this.#passes.shift();
+    if (this.#order.rate === null) return;
+    const dirtyBytesPerSec = (remainingBytes / (this.#writtenInMs || 1)) * 1000;
+    const encodedRatio = this.#throughput.encodedRatio ?? 1;
+    this.#choice = rateOfPass(this.#order.rate, { pass, dirtyBytesPerSec, encodedRatio });
+  }
+
+  /** The stop itself is copied at the most. */
+  #bandwidth(switches: boolean): number | null {
+    const { rate } = this.#order;
+    if (rate === null) return null;
+    return switches ? rate.maxBytesPerSec : (this.#choice?.bytesPerSec ?? rate.minBytesPerSec);
   }
 
   /**
@@ -193,7 +198,8 @@ export class Convergence {
       streamBytes: last?.streamBytes ?? 0,
       ramBytes: tick.ramBytes,
       stillMs: this.#moved.bytes < 0 ? 0 : tick.atMs - this.#moved.atMs,
-      ...{ linkUp: tick.linkUp, rateExceeded: tick.rateExceeded },
+      linkUp: tick.linkUp,
+      rateExceeded: this.#choice?.exceeded ?? false,
       asInPaper: this.#order.engine === "clark",
     };
   }

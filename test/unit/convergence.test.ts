@@ -40,6 +40,8 @@ interface Outcome {
   /** What the stop really takes to copy, by the model. */
   readonly copyMs: number;
   readonly expectedMs: number | null;
+  /** The caps that were asked for. */
+  readonly bandwidths: readonly (number | null)[];
   readonly decisions: readonly { readonly rule: string }[];
 }
 
@@ -52,7 +54,10 @@ const QUIET: World = {
   firstRatio: 1,
   againRatio: 1,
 };
-const ORDER: ConvergenceOrder = { engine: "auto", downtimeLimitMs: 300, downtimeLimitMaxMs: 0, timeoutMs: 0 };
+const ORDER: ConvergenceOrder = {
+  ...{ engine: "auto", downtimeLimitMs: 300, downtimeLimitMaxMs: 0, timeoutMs: 0 },
+  rate: null,
+};
 
 /** Runs until the controller switches; null when it has not after `limitMs`. */
 function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_000): Outcome | null {
@@ -63,6 +68,7 @@ function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_0
   let pass = 1;
   let streamBytes = 0;
   let wireBytes = 0;
+  const bandwidths: (number | null)[] = [];
   controller.passed(1, 0);
   for (let ms = 0; ms <= limitMs; ms += STEP_MS) {
     if (ms % FIGURES_EVERY_MS === 0)
@@ -70,13 +76,15 @@ function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_0
     const asks = pass >= 2 || ms % FIGURES_EVERY_MS === 0;
     if (asks) {
       const tick = { atMs: ms, pass, remainingBytes: remaining * PAGE, ramBytes };
-      const verdict = controller.tick({ ...tick, linkUp: true, rateExceeded: false });
+      const verdict = controller.tick({ ...tick, linkUp: true });
+      bandwidths.push(verdict.bandwidthBytesPerSec);
       if (verdict.switches) {
         const ratio = pass === 1 ? world.firstRatio : world.againRatio;
         const last = Math.min(world.ramPages, remaining + written);
         return {
           ...{ atMs: ms, rule: verdict.rule, expectedMs: verdict.expectedDowntimeMs },
           copyMs: last * perPageMs(world, ratio),
+          bandwidths,
           decisions: controller.facts()?.decisions ?? [],
         };
       }
@@ -118,6 +126,9 @@ describe("a guest", () => {
     const end = run({ ...words, againRatio: 0.02 });
     assert(end !== null && end.copyMs <= 300);
     assert(end.atMs < 10_000);
+    const often = { ...QUIET, setPages: 2_000, writesPerSec: () => 80_000 };
+    assert.equal(run(often), null);
+    assert.notEqual(run({ ...often, againRatio: 0.02 }), null, "what counts is what crosses");
   });
 
   it("whose last set stays the same although it fits is stopped: waiting gains nothing", () => {
@@ -160,6 +171,17 @@ describe("a guest", () => {
     assert(end !== null);
     assert.equal(end.rule, "total-limit");
   });
+
+  it("with a dynamic rate limit gets the least first, then what it writes and more, and is stopped at the most", () => {
+    const rate = { minBytesPerSec: 5e6, maxBytesPerSec: 12_500_000, stepBytesPerSec: 6_250_000 };
+    const end = run(QUIET, { rate });
+    assert.equal(end?.bandwidths[0], 5e6);
+    assert.equal(end?.bandwidths.at(-1), 12_500_000);
+    assert(end?.bandwidths.some((cap) => cap !== null && cap > 6_250_000 && cap < 12_500_000));
+    const busy = { ...QUIET, setPages: 16_384, writesPerSec: () => 5_000 };
+    assert.equal(run(busy, { rate, engine: "clark" })?.rule, "rate-at-maximum");
+    assert.deepEqual(new Set(run(QUIET)?.bandwidths), new Set([null]));
+  });
 });
 
 describe("in any world", () => {
@@ -199,7 +221,7 @@ describe("in any world", () => {
       fc.property(worlds, (params) => {
         const world = made(params);
         const carried = 1000 / perPageMs(world, Math.max(world.firstRatio, world.againRatio));
-        assert.notEqual(run({ ...world, writesPerSec: () => carried / 2 }, {}, 120_000), null);
+        assert.notEqual(run({ ...world, writesPerSec: () => carried / 2 }, {}, 300_000), null);
       }),
       { numRuns: 40 },
     );
@@ -309,7 +331,7 @@ describe("rules", () => {
 describe("decisions", () => {
   it("are kept when the rule changes, and not without end", () => {
     const controller = new Convergence(ORDER);
-    const tick = { ramBytes: 1e9, remainingBytes: 1e9, pass: 2, rateExceeded: false };
+    const tick = { ramBytes: 1e9, remainingBytes: 1e9, pass: 2 };
     for (let i = 0; i < 400; i++) {
       controller.relay({
         atMs: 6_000 * i,
