@@ -3,11 +3,15 @@ import type { PageStore } from "./types.ts";
 
 /** How many slots one `put` looks at for a page to evict: the bound on its cost. */
 const LOOKS_MAX = 8;
-/** Counts are halved every so many puts per slot, so that a working set that has moved gets in ... */
-const AGE_PUTS_PER_SLOT = 4;
-/** ... but not so often that halving (a word of four pages at a time) costs more than four words per put. */
-const AGE_PAGES_PER_PUT = 16;
-const COUNT_MAX = 255;
+/**
+ * Counts are halved after so many puts, per slot and per page of the guest, whichever is more: so that a working set that
+ * has moved gets in. Much more seldom than a page that is worth its slot is sent again: halving between its sends would
+ * make it equal to all others.
+ */
+const AGE_PUTS_PER_SLOT = 8;
+const AGE_PUTS_PER_PAGE = 2;
+/** Low, so that who has been sent for long does not stay for long. */
+const COUNT_MAX = 7;
 
 /** Values of `#places` beside slot + 1. Zero means nothing is known, so that the table need not be touched at first. */
 const UNKNOWN = 0;
@@ -24,7 +28,7 @@ export interface StoreRegion {
  * Keeps versions in slots of a region of the kernels' memory. Pages that were sent often keep their slots: QEMU sweeps
  * over memory again and again, so by age (LRU, FIFO, plain CLOCK) each page would be evicted just before it is sent again.
  * When no slot is free, a page gets one only from a page that was sent less often: the least sent of up to 8 that a
- * clock hand looks at. The counts (sends with content, at most 255) are halved now and then.
+ * clock hand looks at. The counts (sends with content, at most 7) are halved now and then.
  *
  * All of it is decided by the sequence of calls, `bytes` and `totalPages`, never by `start`: so two stores stay in step.
  * Memory beside the region: 5 bytes per page of the guest (1/819 of it) and 8 per slot.
@@ -48,7 +52,7 @@ export class SlottedStore implements PageStore {
   readonly #agePuts: number;
 
   /** @param totalPages  of the guest (`PageNumbers.total`); a page number outside it is a bug and throws */
-  constructor(kernels: PageKernels, region: StoreRegion, totalPages: number) {
+  constructor(kernels: Pick<PageKernels, "bytes">, region: StoreRegion, totalPages: number) {
     const { start, bytes } = region;
     if (!(start > 0 && bytes >= 0 && start + bytes <= kernels.bytes.length))
       throw new RangeError(`a page store of ${bytes} bytes at ${start} of ${kernels.bytes.length}`);
@@ -62,7 +66,7 @@ export class SlottedStore implements PageStore {
     // Lowest on top: a store that is never full touches no more memory than it needs.
     for (let slot = 0; slot < this.slots; slot++) this.#free[slot] = this.slots - 1 - slot;
     this.#freeCount = this.slots;
-    this.#agePuts = Math.max(AGE_PUTS_PER_SLOT * this.slots, Math.ceil(totalPages / AGE_PAGES_PER_PUT));
+    this.#agePuts = Math.max(AGE_PUTS_PER_SLOT * this.slots, AGE_PUTS_PER_PAGE * totalPages);
     this.#putsUntilAged = this.#agePuts;
   }
 
