@@ -11,7 +11,7 @@ import { doctor } from "./doctor.ts";
 import { SqliteHistory } from "./history.ts";
 import { makeHttp } from "./http.ts";
 import { lockStateDir } from "./lock.ts";
-import { parsePortRange, RelayPorts, registerMigrations } from "./migrate/mod.ts";
+import { parsePortRange, RelayPorts, registerMigrations, SpareRelay } from "./migrate/mod.ts";
 import { describeApi } from "./openapi.ts";
 import { agentPaths } from "./paths.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -113,6 +113,7 @@ function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>
     ...{ host, runDir, log, clock, vms, history, events },
     insecure: options.insecure ?? false,
     relayPorts: new RelayPorts(options.relayPorts === undefined ? null : parsePortRange(options.relayPorts)),
+    relays: new SpareRelay(),
     qemu: options.qemu ?? null,
     get peerAddress() {
       return peerAddress;

@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { Monitor, QemuCommand, ResolvedSpec, VmSpec } from "../qemu/mod.ts";
 import type { RelayPorts } from "./migrate/relayPorts.ts";
+import type { SpareRelay } from "./migrate/spareRelay.ts";
 
 export interface Clock {
   /** Wall clock, ms since the epoch; comparable with QEMU's event timestamps on this host. */
@@ -82,6 +83,8 @@ export interface VmRegistry {
   get(name: string): Vm;
   find(name: string): Vm | null;
   list(): readonly Vm[];
+  /** The folder that a VM of this name has or will have. */
+  dirOf(name: string): string;
   /** Errors: VM_EXISTS, SPEC_INVALID, QEMU_MISSING, QEMU_START_FAILED, MACHINE_UNKNOWN, KVM_UNUSABLE. */
   start(spec: VmSpec): Promise<Vm>;
   /**
@@ -138,6 +141,8 @@ export interface AgentContext {
   readonly insecure: boolean;
   /** Where relays of arriving VMs listen. */
   readonly relayPorts: RelayPorts;
+  /** Where the process of a move's relay comes from. */
+  readonly relays: SpareRelay;
   /** This host's QEMU; null: the one in PATH. What another host names is never run. */
   readonly qemu: QemuCommand | null;
 }

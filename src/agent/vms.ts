@@ -63,6 +63,10 @@ export class Vms implements VmRegistry {
     return [...this.#entries.values()];
   }
 
+  dirOf(name: string): string {
+    return join(this.#options.dir, name);
+  }
+
   start(spec: VmSpec): Promise<VmEntry> {
     return this.#add(spec.name, false, (dir) => launchVm({ mode: "run", spec, dir, ...this.#qemu() }));
   }
@@ -146,7 +150,7 @@ export class Vms implements VmRegistry {
     if (this.#entries.has(name) || this.#starting.has(name)) throw new GodwitError("VM_EXISTS", { vm: name });
     this.#starting.add(name);
     try {
-      const running = await make(join(this.#options.dir, name));
+      const running = await make(this.dirOf(name));
       const entry = await this.#watch(running, { incoming, past: false });
       this.#events.emit("vm.started", { vm: name, incoming, pid: entry.pid });
       return entry;

@@ -7,7 +7,6 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,10 +19,18 @@ let a: Host;
 let b: Host;
 /** What to do at the moment when the relay at b has read the last byte of its QEMU's memory. */
 let atLastByte = (): void => {};
+/** The newest relay of each side, as the agents tell it. */
+const relays = { source: 0, target: 0 };
+
+function note(line: string): void {
+  const { relay, pid, msg } = JSON.parse(line) as { relay: "source" | "target"; pid: number; msg: string };
+  if (msg === "relay's process") relays[relay] = pid;
+}
 
 before(async () => {
-  a = await Host.start({ name: "a", qemu });
+  a = await Host.start({ name: "a", qemu, watch: note });
   const watch = (line: string): void => {
+    note(line);
     if (line.includes('"relay":{"event":"barrier","barrier":"end"}')) atLastByte();
   };
   b = await Host.start({ name: "b", qemu, watch });
@@ -68,24 +75,6 @@ async function forwarder(address: string) {
   };
 }
 
-/** Relay processes of the agents in this process, oldest first: the source's is started before the target's. */
-function relays(): number[] {
-  const found = readdirSync("/proc").flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, "latin1");
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on, see proc(5)
-      const ours = Number(fields[4 - 3]) === process.pid;
-      if (!ours || !readFileSync(`/proc/${name}/cmdline`, "utf8").includes("relay/child.ts")) return [];
-      return [{ pid: Number(name), startedAt: Number(fields[22 - 3]) }];
-    } catch {
-      return []; // ended while we looked
-    }
-  });
-  // Not by pid: the numbers begin anew at their largest.
-  return found.sort((one, other) => one.startedAt - other.startedAt).map(({ pid }) => pid);
-}
-
 test("no answer to the commit: in doubt, the source still; the answer settles it by itself", async () => {
   await startGuest(a, { name: "guest", memoryMib: 128, setMib: 8 });
   const path = await forwarder(b.peer);
@@ -113,11 +102,11 @@ test("source relay killed after the source's last byte in post-copy: the source 
   const order = { vm: "guest", to: a.peer, strategy: "postcopy", bandwidthBytesPerSec: 8_000_000 } as const;
   const id = await b.begin(order);
   await until(async () => (await b.status(id)).phase === "postcopy", "post-copy", 30_000);
-  const pair = relays();
-  assert.equal(pair.length, 2);
+  const pair = { ...relays };
+  assert(pair.source > 0 && pair.target > 0);
   let killed = false;
   atLastByte = () => {
-    killed = process.kill(pair[0]!, "SIGKILL");
+    killed = process.kill(pair.source, "SIGKILL");
   };
   const report = await b.report(id);
   assert.ok(killed);
@@ -127,5 +116,5 @@ test("source relay killed after the source's last byte in post-copy: the source 
     await sleep(100);
   }
   assert.equal((await a.vm("guest")).status, "running");
-  process.kill(pair[1]!, "SIGKILL"); // it would wait half a minute for the source's
+  process.kill(pair.target, "SIGKILL"); // it would wait half a minute for the source's
 });

@@ -1,2 +1,3 @@
 export { registerMigrations } from "./register.ts";
 export { parsePortRange, RelayPorts } from "./relayPorts.ts";
+export { SpareRelay } from "./spareRelay.ts";

@@ -18,6 +18,8 @@ import type { PrepareOrder } from "./peerSchemas.ts";
 /** QEMU's own memory beside the guest's, and the relay's. */
 const OVERHEAD_BYTES = 160 * 2 ** 20;
 const QEMU_VERSION = /^\d+\.\d+\.\d+/;
+/** QEMUs that were found able to receive post-copy. That of each move is asked the same again when it is set up. */
+const postcopyAble = new Set<string>();
 
 /** Whether this VM can leave in this way. Errors: VM_NOT_MOVABLE with QEMU's reason or ours, QMP_CLOSED. */
 export async function precheckSource(vm: Vm, strategy: Strategy): Promise<void> {
@@ -60,9 +62,16 @@ export async function precheckTarget(context: AgentContext, order: PrepareOrder)
   const freeBytes = process.availableMemory();
   if (freeBytes < needBytes)
     throw new GodwitError("TARGET_NO_ROOM", { host: context.host, needBytes, freeBytes });
-  const obstacle = order.postcopy ? await postcopyObstacle(qemu) : null;
-  if (obstacle !== null)
-    throw new GodwitError("POSTCOPY_UNAVAILABLE", { host: context.host, reason: obstacle });
+  if (order.postcopy) await mayReceivePostcopy(context.host, qemu);
+}
+
+/** Asking starts a QEMU, a fifth of a second: a yes is remembered. */
+async function mayReceivePostcopy(host: string, qemu: QemuCommand): Promise<void> {
+  const key = JSON.stringify([qemu.binary, qemu.args]);
+  if (postcopyAble.has(key)) return;
+  const obstacle = await postcopyObstacle(qemu);
+  if (obstacle !== null) throw new GodwitError("POSTCOPY_UNAVAILABLE", { host, reason: obstacle });
+  postcopyAble.add(key);
 }
 
 async function machineAndCpu(qemu: QemuCommand, spec: ResolvedSpec): Promise<void> {

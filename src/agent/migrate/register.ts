@@ -4,17 +4,22 @@ import { Arrivals } from "./arrivals.ts";
 import { Departures } from "./departures.ts";
 import { peerRoutes } from "./peerRoutes.ts";
 import { settleLeftOver } from "./restart.ts";
+import { warmUp } from "./warmUp.ts";
 
 /** The migration half of an agent: moves that leave (API) and arrive (peers). */
 export function registerMigrations(context: AgentContext): Migrations {
   const departures = new Departures(context);
   const arrivals = new Arrivals(context);
   const leftOver = settleLeftOver(context);
+  const ends = new AbortController();
+  const warm = warmUp(context, ends.signal);
   return {
     api: (fastify) => apiRoutes(fastify, departures),
     peer: (fastify) => peerRoutes(fastify, context, arrivals),
     stop: async () => {
-      await Promise.all([departures.stop(), arrivals.stop(), leftOver]);
+      ends.abort();
+      await Promise.all([departures.stop(), arrivals.stop(), leftOver, warm]);
+      await context.relays.close();
     },
   };
 }

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import type { ChildProcess } from "node:child_process";
 import type { Logger } from "pino";
 import { GodwitError, type WireError } from "../../errors/mod.ts";
 import {
@@ -11,7 +10,6 @@ import {
   type RelayOrder,
 } from "../../relay/mod.ts";
 
-const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
 /** Of what a relay wrote before it died, the end is kept. */
 const WORDS_MAX = 2_000;
 /** How long a relay may take to pass an abort on and say its last word. */
@@ -31,19 +29,20 @@ export class RelayProcess {
   #carries = false;
 
   /**
-   * Starts the process, which waits for `start`: it is up by the time when its options are known.
+   * Takes over a process that waits for `start`, most often since before the order came (spareRelay.ts).
    * @param onEvent  called for each event in order; `ended` comes once and last
    */
-  constructor(side: "source" | "target", onEvent: (event: RelayEvent) => void, log: Logger) {
+  constructor(
+    child: ChildProcess,
+    side: "source" | "target",
+    onEvent: (event: RelayEvent) => void,
+    log: Logger,
+  ) {
     this.#side = side;
     this.#onEvent = onEvent;
     this.#log = log;
-    // A session of its own: a Ctrl-C for the agent is the agent's to obey.
-    this.#child = fork(CHILD, [], {
-      detached: true,
-      execArgv: [],
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-    });
+    this.#child = child;
+    log.debug({ relay: side, pid: child.pid }, "relay's process");
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#words = (this.#words + text).slice(-WORDS_MAX);
       log.warn({ relay: this.#side, says: text.trim() }, "relay's stderr");

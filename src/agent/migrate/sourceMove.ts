@@ -6,7 +6,6 @@ import { GodwitError, type WireError } from "../../errors/mod.ts";
 import {
   canCancel,
   canPostcopy,
-  endsInPostcopy,
   mayUsePostcopy,
   type Report,
   reportedError,
@@ -17,6 +16,7 @@ import {
   sourceSettled,
   sourceStart,
   sourceStep,
+  stopsFirst,
   type TargetPhase,
 } from "../../migration/mod.ts";
 import { memoryBytesOf } from "../../qemu/mod.ts";
@@ -36,12 +36,13 @@ import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
 import { configureSource, pageCacheBytesOf } from "./settings.ts";
 import { SourceQemu } from "./sourceQemu.ts";
+import { firstBandwidth, Steering } from "./steering.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 
-/** How often a target agent that did not answer is asked again. */
 /** QEMU turns to post-copy within a PART section, 50 ms; should it not, its stream must flow again. */
 const SLOW_MS_MAX = 300;
+/** How often a target agent that did not answer is asked again. */
 const ASK_LATER_MS = 2_000;
 const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
@@ -72,6 +73,7 @@ export class SourceMove {
   readonly #runner: EffectRunner<SourceEffect>;
   readonly #meter = new ProgressMeter();
   readonly #qemu: SourceQemu;
+  readonly #steering: Steering;
   readonly #cancelled = new AbortController();
   readonly #ticket = randomBytes(24).toString("base64url");
   readonly #startedAtMs: number;
@@ -96,7 +98,18 @@ export class SourceMove {
     this.#startedAtMs = context.clock.wallMs();
     this.#startedAtMonoMs = context.clock.monoMs();
     this.#state = sourceStart({ strategy: order.strategy, onTimeout: order.onTimeout });
-    this.#qemu = new SourceQemu(vm, { tell: (event) => this.dispatch(event), meter: this.#meter });
+    this.#steering = new Steering({
+      order,
+      elapsedMs: () => this.#elapsedMs(),
+      mayEnd: () => this.phase === "precopy" && !this.#state.turning,
+      setDowntimeLimit: (ms) => void this.#setDowntimeLimit(ms),
+      setBandwidth: (bytesPerSec) => this.#relay?.order({ order: "setBandwidth", bytesPerSec }),
+      log: (fields, text) => this.#log.info(fields, text),
+    });
+    this.#qemu = new SourceQemu(vm, {
+      tell: (event) => this.dispatch(event),
+      ...{ meter: this.#meter, steering: this.#steering },
+    });
     this.#runner = new EffectRunner<SourceEffect>({
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
@@ -114,6 +127,7 @@ export class SourceMove {
 
   status(): MigrationStatusBody {
     const { id, order } = this;
+    this.#meter.expects(this.#steering.expectedDowntimeMs);
     return {
       ...{ id, vm: order.vm, to: order.to, strategy: order.strategy, phase: this.phase },
       ended: this.#told,
@@ -169,6 +183,8 @@ export class SourceMove {
     const before = this.#state;
     const [after, effects] = sourceStep(before, event);
     this.#state = after;
+    const how = endOfPrecopy(before, event, after);
+    if (how !== null) this.#steering.ended(how);
     if (after.phase !== before.phase) {
       this.#log.info(
         { from: before.phase, to: after.phase, by: event.type, error: after.error },
@@ -187,14 +203,15 @@ export class SourceMove {
     const { spec, qemuVersion } = this.#vm;
     const { id, order } = this;
     const pageCacheBytes = this.#pageCacheBytes();
-    this.#relay = new RelayProcess("source", (event) => this.#onRelay(event), this.#log);
+    this.#relay = new RelayProcess(
+      this.#context.relays.take(),
+      "source",
+      (event) => this.#onRelay(event),
+      this.#log,
+    );
     try {
-      this.#offsetMs = await clockOffsetMs(
-        () => this.#peer.wallMs(),
-        () => this.#context.clock.wallMs(),
-      );
       const postcopy = mayUsePostcopy(this.#state.plan);
-      this.#prepared = await this.#peer.prepare(
+      const preparing = this.#peer.prepare(
         {
           id,
           sourceHost: this.#context.host,
@@ -206,6 +223,12 @@ export class SourceMove {
         },
         this.#cancelled.signal,
       );
+      // Meanwhile: the target waits for its QEMU.
+      const clocks = clockOffsetMs(
+        () => this.#peer.wallMs(),
+        () => this.#context.clock.wallMs(),
+      );
+      [this.#prepared, this.#offsetMs] = await Promise.all([preparing, clocks]);
       this.dispatch({ type: "targetReady" });
     } catch (error) {
       this.#log.info({ err: error, to: order.to }, "target is not ready");
@@ -221,8 +244,9 @@ export class SourceMove {
       case "configure":
         return configureSource(monitor, {
           postcopy: mayUsePostcopy(this.#state.plan),
-          // Not 0: with that QEMU completes at the end of the first pass, whatever is left.
-          downtimeLimitMs: endsInPostcopy(this.#state.plan) ? 1 : this.order.downtimeLimitMs,
+          // Tiny until steering decides; nobody has to where the guest stands still. Not 0: with that QEMU completes at
+          // the end of the first pass, whatever is left.
+          downtimeLimitMs: stopsFirst(this.#state.plan) ? this.order.downtimeLimitMs : 1,
         });
       case "stopGuest":
         return this.#qemu.hold();
@@ -275,7 +299,7 @@ export class SourceMove {
       socketMode: 0o600,
       to: `${host}:${port}`,
       insecure: this.#context.insecure,
-      bandwidthBytesPerSec: this.order.bandwidthBytesPerSec,
+      bandwidthBytesPerSec: firstBandwidth(this.order),
       ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
       pageCacheBytes: this.#pageCacheBytes(),
       reconnectForMs: RECONNECT_MS,
@@ -285,13 +309,26 @@ export class SourceMove {
   }
 
   #onRelay(event: RelayEvent): void {
-    if (event.event === "progress" || event.event === "ended") this.#meter.relay(event.figures);
+    if (event.event === "progress" || event.event === "ended") {
+      this.#meter.relay(event.figures);
+      this.#steering.relay(event.figures);
+    }
     if (event.event === "linkLost" || event.event === "linkResumed") {
+      this.#steering.link(event.event === "linkResumed");
       this.#log.warn({ detail: event.detail }, event.event);
       this.#context.events.emit(`migration.${event.event}`, { id: this.id, detail: event.detail });
     }
     const told = sourceEventOf(event);
     if (told) this.dispatch(told);
+  }
+
+  /** Without an answer it is not told again: QEMU obeys as soon as it reads it, and its monitor hangs when it has. */
+  async #setDowntimeLimit(ms: number): Promise<void> {
+    try {
+      await this.#vm.monitor.execute("migrate-set-parameters", { "downtime-limit": ms });
+    } catch (error) {
+      this.#log.info({ err: error }, "QEMU did not answer the downtime limit");
+    }
   }
 
   async #ask(question: () => Promise<TargetPhase>): Promise<void> {
@@ -327,6 +364,7 @@ export class SourceMove {
       totalTimeMs: this.#totalTimeMs ?? this.#elapsedMs(),
       stoppedAtMs: this.#qemu.stoppedAtMs,
       passes: this.#meter.pass,
+      switchover: this.#steering.facts(),
       targetVersion: this.#prepared?.qemuVersion ?? null,
       offsetMs: this.#offsetMs,
       figures: this.#relay?.figures ?? null,
@@ -406,7 +444,8 @@ export class SourceMove {
 }
 
 /**
- * Not worth a write to the disk while the guest stands still: a restarted agent treats an older record the same way.
+ * Not worth a write to the disk while the guest stands still or an order waits: a restarted agent treats an older record
+ * the same way (restart.ts).
  * What matters is on it before: `handover` before post-copy begins, `loaded` before the commit is sent.
  */
-const UNRECORDED: ReadonlySet<SourcePhase> = new Set(["starting", "switchover", "committing"]);
+const UNRECORDED: ReadonlySet<SourcePhase> = new Set(["starting", "precopy", "switchover", "committing"]);

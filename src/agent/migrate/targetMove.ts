@@ -43,6 +43,7 @@ export class TargetMove {
   #vm: Vm | null = null;
   #relay: RelayProcess | null = null;
   #relayAddress = "";
+  #qemuListens = false;
   #resumedAtMs: number | null = null;
   #timer: NodeJS.Timeout | undefined;
   #release: (() => void) | null = null;
@@ -154,13 +155,26 @@ export class TargetMove {
 
   async #start(): Promise<void> {
     const { spec, ticket, postcopy, pageCacheBytes } = this.#order;
-    this.#relay = new RelayProcess("target", (event) => this.#onRelay(event), this.#log);
+    const { relays, relayPorts, vms } = this.#context;
+    const relay = new RelayProcess(relays.take(), "target", (event) => this.#onRelay(event), this.#log);
+    this.#relay = relay;
     const { host } = splitAddress(this.#context.peerAddress ?? "127.0.0.1:0");
-    const { port, release } = await this.#context.relayPorts.take(host);
-    void this.#relay.gone.then(release);
-    const vm = await this.#context.vms.launchIncoming(spec);
+    const { port, release } = await relayPorts.take(host);
+    void relay.gone.then(release);
+    const forward = join(vms.dirOf(spec.name), "incoming.sock");
+    // Beside QEMU's start: it does not look for QEMU before the source connects, which nobody has told where to.
+    relay.start({
+      side: "target",
+      listen: `${host}:${port}`,
+      forward,
+      insecure: this.#context.insecure,
+      pageCacheBytes,
+      reconnectForMs: RECONNECT_MS,
+      ticket,
+    });
+    const vm = await vms.launchIncoming(spec);
     this.#vm = vm;
-    this.#release = this.#context.vms.claim(vm.name, `migration ${this.#order.id}`);
+    this.#release = vms.claim(vm.name, `migration ${this.#order.id}`);
     void vm.monitor.closed.then((why) => {
       const error = new GodwitError("TARGET_QEMU_GONE", { phase: this.phase }, { cause: why });
       this.dispatch({ type: "targetGone", error: error.toJSON() });
@@ -172,23 +186,22 @@ export class TargetMove {
     });
     if (this.phase !== "preparing") return; // told to discard meanwhile
     await configureTarget(vm.monitor, { postcopy });
-    const forward = join(vm.dir, "incoming.sock");
     await vm.monitor.execute("migrate-incoming", { uri: `unix:${forward}` });
-    this.#relay.start({
-      side: "target",
-      listen: `${host}:${port}`,
-      forward,
-      insecure: this.#context.insecure,
-      pageCacheBytes,
-      reconnectForMs: RECONNECT_MS,
-      ticket,
-    });
+    this.#qemuListens = true;
+    this.#startedWhenBoth();
   }
 
   #onRelay(event: RelayEvent): void {
-    if (event.event === "listening") this.#relayAddress = event.address;
+    if (event.event === "listening") {
+      this.#relayAddress = event.address;
+      return this.#startedWhenBoth();
+    }
     const told = targetEventOf(event);
     if (told) this.dispatch(told);
+  }
+
+  #startedWhenBoth(): void {
+    if (this.#qemuListens && this.#relayAddress !== "") this.dispatch({ type: "started" });
   }
 
   /**

@@ -7,7 +7,6 @@ type Common = SourceEvent & TargetEvent;
 
 /** undefined: nothing for the machine. */
 export function targetEventOf(event: RelayEvent): TargetEvent | undefined {
-  if (event.event === "listening") return { type: "started" };
   if (event.event === "linkUp") return { type: "linkUp" };
   return commonEventOf(event);
 }
