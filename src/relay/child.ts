@@ -3,6 +3,7 @@
  * events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
  */
 import { EXIT, GodwitError, isGodwitError } from "../errors/mod.ts";
+import { collidesOnPurpose } from "./engine/colliding.ts";
 import { losesBases } from "./losing.ts";
 import { slowedOnPurpose } from "./slowed.ts";
 import { startRelay } from "./start.ts";
@@ -27,7 +28,9 @@ async function start(options: RelayOptions): Promise<void> {
   try {
     const slowed = options.side === "source" ? slowedOnPurpose(process.env) : undefined;
     const losing = options.side === "target" ? losesBases(process.env) : undefined;
-    for (const hook of [slowed, losing]) if (hook !== undefined) process.stderr.write(`${hook.warning}\n`);
+    const colliding = options.side === "source" ? collidesOnPurpose(process.env) : undefined;
+    for (const hook of [slowed, losing, colliding])
+      if (hook !== undefined) process.stderr.write(`${hook.warning}\n`);
     relay = await startRelay(options, {
       event: (event) => {
         const settled = ends(event);
@@ -39,6 +42,7 @@ async function start(options: RelayOptions): Promise<void> {
       log: (line) => process.stderr.write(`${line}\n`),
       beforeRecords: slowed?.spin,
       loseBase: losing?.lose,
+      colliding: colliding?.colliding,
     });
   } catch (error) {
     if (!isGodwitError(error)) throw error;

@@ -113,6 +113,7 @@ export class SourceCarry implements LinkHandler {
       outgoing: this.#outgoing,
       settle: () => proof.settle(),
       room: () => this.#readOn(),
+      colliding: context.hooks.colliding,
       deliveredBytesPerSec: () => this.#link?.stats.deliveredBytesPerSec,
     });
     const proof = new MemoryProof(memory.kernels, this.#seed, this.#engine.hashed);

@@ -24,6 +24,7 @@ import {
   PagesForm,
 } from "../../wire/mod.ts";
 import { BatchRoom } from "./batches.ts";
+import { blindKernels, type Colliding } from "./colliding.ts";
 import { ASIDE } from "./effort.ts";
 import { policyOf, type SourceMemory } from "./layout.ts";
 import type { Outgoing } from "./outgoing.ts";
@@ -54,8 +55,8 @@ export interface CodingOptions {
   readonly room: () => void;
   /** What the link delivers; undefined until measured. */
   readonly deliveredBytesPerSec: () => number | undefined;
-  /** Test hook: bits of a hash that the index compares. */
-  readonly indexBits?: number;
+  /** Test hook. */
+  readonly colliding: Colliding | undefined;
 }
 
 /** What exists once the blocks are known. */
@@ -106,13 +107,14 @@ export class CodingEngine implements SourceEngine {
   }
 
   setBlocks(blocks: readonly RamBlock[]): void {
-    const { engine, policy, memory, indexBits } = this.#options;
+    const { engine, policy, memory, colliding } = this.#options;
     const kernels = this.#kernels;
     const numbers = new PageNumbers(blocks);
     const region = { start: memory.store.start, bytes: this.#cacheBytes };
     const store = new SlottedStore(kernels, region, numbers.total);
-    const index = new HashedIndex(store.slots, indexBits === undefined ? {} : { bits: indexBits });
-    const encoder = new PageEncoder(kernels, store, index, engine, numbers);
+    const index = new HashedIndex(store.slots, colliding && { bits: colliding.indexBits });
+    const compared = colliding?.blind ? blindKernels(kernels) : kernels;
+    const encoder = new PageEncoder(compared, store, index, engine, numbers);
     const scope = { totalPages: numbers.total, slots: Math.floor(memory.hold.bytes / 4096) };
     const rule = makePolicy(policyOf(engine, policy), scope);
     const holding =
@@ -180,7 +182,8 @@ export class CodingEngine implements SourceEngine {
   }
 
   get heldBytes(): number {
-    return this.#tables?.holding?.heldBytes ?? 0;
+    const held = this.#tables?.holding?.heldBytes ?? 0;
+    return held * this.#throttle.crossedShare;
   }
 
   figures(): EngineFigures {

@@ -12,25 +12,30 @@ export const ASIDE = -1;
 export const LEVELS = [0, 1, 3, 6] as const;
 /** CPU time per byte against level 1. */
 const COST: readonly number[] = [0, 1, 1.2, 4.2];
-/** A body's bytes per ms that one thread packs at level 1, cautiously; until measured. */
-const LEVEL_1_BYTES_PER_MS = 120_000;
+/** What one thread packs per ms at level 1, and what becomes of it; until measured. */
+const PACKED_BYTES_PER_MS = 150_000;
+const PACKED_SHARE = 0.5;
 /** A line that is slower than this is slower than any codec: there the engine never stands aside. */
 export const FAST_BYTES_PER_MS = 32_000;
-/** Share of the threads' time that a higher level may need. */
-const BUSY_MAX = 0.5;
-/** By how much standing aside must be faster to be worth its bytes. */
-const ASIDE_GAIN = 1.15;
-/** A QEMU that is slower than us is left alone while we use less than this share of the threads. */
-const IDLE_MAX = 0.35;
 /** A page of content as QEMU's record. */
 const RECORD_BYTES = 4104;
-/** How long a full line is trusted to be as fast as it was. */
+/** Share of the threads' time that a level above 1 may need. */
+const BUSY_MAX = 0.5;
+/** A QEMU that is slower than us is left alone while we use less than this share of the threads. */
+const IDLE_MAX = 0.35;
+/** What a change must promise. */
+const GAIN = 1.1;
+/** What standing aside must gain to be worth its bytes. */
+const ASIDE_GAIN = 1.15;
+/** How long what was measured of the line counts. */
 const LINE_MS = 5000;
-/** How long a choice between standing aside and not is left alone; doubled each time it is confirmed. */
+/** How long a choice is left alone; doubled each time it is confirmed. */
 const HOLD_MS = 2000;
 const HOLD_MS_MAX = 16_000;
 /** Windows in a row that the line must limit before more is done. */
 const PATIENCE = 2;
+/** Windows that a trial of standing aside, or of not, is measured for. */
+const TRIAL_WINDOWS = 2;
 
 /** What was measured over a few tens of ms. */
 export interface EffortWindow {
@@ -53,6 +58,14 @@ export interface EffortWindow {
 
 type Limit = "link" | "packer" | "encoder" | "stream";
 
+interface Trial {
+  /** Pages per ms before. */
+  readonly before: number;
+  pages: number;
+  ms: number;
+  windows: number;
+}
+
 /**
  * Decides the level from one window to the next.
  * Goal: never slower than the plain relay, and few bytes where the line is what limits.
@@ -65,20 +78,16 @@ export class Effort {
   /** Windows told, ms: the only clock here. */
   #clockMs = 0;
   #limitedByLink = 0;
-  /** What the line carried when it was full, and until when that counts. */
-  #lineBytesPerMs = 0;
-  #lineUntilMs = 0;
-  /** Not above this place before that time: it was too much. */
-  #ceiling = LEVELS.length - 1;
-  #ceilingUntilMs = 0;
-  #ceilingHoldMs = HOLD_MS;
+  /** The first window after a change still has what was begun before it. */
+  #settling = false;
+  /** Pages per ms while coding, smoothed. */
+  #codedRate = 0;
+  readonly #line = new Line();
+  readonly #cost = new PackCost();
+  #trial: Trial | undefined;
   /** The choice between coding and standing aside is not tried again before. */
   #untilMs = 0;
   #holdMs = HOLD_MS;
-  /** Pages per ms before the trial that runs now. */
-  #before: number | undefined;
-  /** The first window after a change still has what was begun before it. */
-  #settling = false;
 
   /** @param threads  that pack at once */
   constructor(threads: number) {
@@ -94,89 +103,155 @@ export class Effort {
   window(w: EffortWindow): void {
     this.#clockMs += w.elapsedMs;
     if (w.pages <= 0 || w.elapsedMs <= 0) return;
+    const limit = limitOf(w);
+    this.#line.window(w, limit, this.#clockMs);
     if (this.#settling) {
       this.#settling = false;
       return;
     }
+    if (!this.#aside && this.#place > 0) this.#cost.window(w, COST[this.#place]!, this.#clockMs);
+    if (this.#trial !== undefined) this.#judge(w, this.#trial);
+    else if (this.#aside) this.#standAside(w, limit);
+    else this.#code(w, limit);
+  }
+
+  #code(w: EffortWindow, limit: Limit): void {
     const rate = w.pages / w.elapsedMs;
-    const limit = limitOf(w);
-    if (this.#before !== undefined) this.#judge(rate, this.#before);
-    else if (this.#aside) this.#standAside(w, rate, limit);
-    else this.#code(w, rate, limit);
-  }
-
-  #code(w: EffortWindow, rate: number, limit: Limit): void {
-    if (limit === "link") this.#line(w);
-    if (limit === "packer" && this.#place > 0) return this.#less();
-    if (this.#asideMayPay(w, rate, limit)) return this.#try(true, rate);
+    this.#codedRate = this.#codedRate === 0 ? rate : (this.#codedRate + rate) / 2;
     this.#limitedByLink = limit === "link" ? this.#limitedByLink + 1 : 0;
-    if (this.#limitedByLink >= PATIENCE) this.#more(w);
+    if (limit === "packer" && this.#place > 0 && this.#lessPays(w, rate)) {
+      this.#cost.trust(this.#clockMs);
+      this.#move(this.#place - 1);
+    } else if (this.#asideMayPay(w, rate, limit)) {
+      this.#try(true, this.#codedRate);
+    } else if (this.#limitedByLink >= PATIENCE && this.#morePays(w, rate)) {
+      this.#move(this.#place + 1);
+    }
   }
 
-  /** What the line carries, as it is now. */
-  #line(w: EffortWindow): void {
-    this.#lineBytesPerMs = w.sentBytes / w.elapsedMs;
-    this.#lineUntilMs = this.#clockMs + LINE_MS;
+  /** Whether packing less would carry more pages, as far as the line is known. */
+  #lessPays(w: EffortWindow, rate: number): boolean {
+    if (this.#place > 1) return true;
+    const lineBytesPerMs = this.#line.bytesPerMs(this.#clockMs);
+    return lineBytesPerMs === undefined || (lineBytesPerMs * w.pages) / w.bodyBytes > rate * GAIN;
+  }
+
+  /** Whether the line, being what limits, would carry more pages if more were done to them. */
+  #morePays(w: EffortWindow, rate: number): boolean {
+    const next = this.#place + 1;
+    if (next === LEVELS.length || w.bodyBytes === 0) return false;
+    const packMsPerPage = (this.#cost.msPerByte(this.#clockMs) * COST[next]! * w.bodyBytes) / w.pages;
+    // Above level 1 there are a few percent to gain, below it half of the bytes.
+    if (next > 1) return rate * packMsPerPage <= this.#threads * BUSY_MAX;
+    const carried = rate / this.#cost.share;
+    return Math.min(carried, this.#threads / packMsPerPage) > rate * GAIN;
   }
 
   /** Whether QEMU's records could cross faster than entries do, as far as can be said without trying. */
   #asideMayPay(w: EffortWindow, rate: number, limit: Limit): boolean {
     if (this.#clockMs < this.#untilMs || rate * RECORD_BYTES < FAST_BYTES_PER_MS) return false;
     // A fast line that is full may as well be a target that cannot take entries as fast as it could take records.
-    if (this.#clockMs < this.#lineUntilMs && this.#lineBytesPerMs < FAST_BYTES_PER_MS) return false;
+    if (!this.#line.isFast(this.#clockMs)) return false;
     // Nothing waits for us, and the processors have time left for QEMU.
     const busyMs = w.encodeMs + w.packMs;
     return limit !== "stream" || busyMs > IDLE_MAX * w.elapsedMs * this.#threads;
   }
 
-  #standAside(w: EffortWindow, rate: number, limit: Limit): void {
-    if (limit === "link") this.#line(w);
-    if (limit === "link" && this.#lineBytesPerMs < FAST_BYTES_PER_MS) {
+  #standAside(w: EffortWindow, limit: Limit): void {
+    if (limit === "link" && w.sentBytes / w.elapsedMs < FAST_BYTES_PER_MS) {
       // The line has become slow: nothing to try.
       this.#aside = false;
-      this.#place = 1;
-      this.#settling = true;
+      this.#move(1);
     } else if (this.#clockMs >= this.#untilMs) {
-      this.#place = 0;
-      this.#try(false, rate);
+      this.#try(false, w.pages / w.elapsedMs);
     }
   }
 
-  #try(aside: boolean, rate: number): void {
-    this.#before = rate;
+  #try(aside: boolean, before: number): void {
+    this.#trial = { before, pages: 0, ms: 0, windows: 0 };
     this.#aside = aside;
     this.#settling = true;
   }
 
-  /** A trial has been measured: stays with what was faster; a draw is for fewer bytes. */
-  #judge(rate: number, before: number): void {
-    const [coded, aside] = this.#aside ? [before, rate] : [rate, before];
+  /** Stays with what was faster once a trial has been measured; a draw is for fewer bytes. */
+  #judge(w: EffortWindow, trial: Trial): void {
+    trial.pages += w.pages;
+    trial.ms += w.elapsedMs;
+    if (++trial.windows < TRIAL_WINDOWS) return;
+    const rate = trial.pages / trial.ms;
+    const [coded, aside] = this.#aside ? [trial.before, rate] : [rate, trial.before];
     const stayAside = aside > coded * ASIDE_GAIN;
-    const changed = stayAside === this.#aside;
-    this.#before = undefined;
-    if (stayAside !== this.#aside) this.#settling = true;
+    const asBefore = stayAside !== this.#aside;
+    this.#trial = undefined;
+    this.#codedRate = coded;
+    this.#settling = asBefore;
     this.#aside = stayAside;
-    this.#holdMs = changed ? HOLD_MS : Math.min(HOLD_MS_MAX, this.#holdMs * 2);
+    this.#holdMs = asBefore ? Math.min(HOLD_MS_MAX, this.#holdMs * 2) : HOLD_MS;
     this.#untilMs = this.#clockMs + this.#holdMs;
   }
 
-  #more(w: EffortWindow): void {
-    if (this.#clockMs >= this.#ceilingUntilMs) this.#ceiling = LEVELS.length - 1;
-    const next = this.#place + 1;
-    if (next > this.#ceiling) return;
-    const level1Ms = this.#place > 0 ? w.packMs / COST[this.#place]! : w.bodyBytes / LEVEL_1_BYTES_PER_MS;
-    if (level1Ms * COST[next]! > w.elapsedMs * this.#threads * BUSY_MAX) return;
-    this.#place = next;
+  #move(place: number): void {
+    this.#place = place;
     this.#limitedByLink = 0;
     this.#settling = true;
   }
+}
 
-  #less(): void {
-    this.#place--;
-    this.#ceiling = this.#place;
-    this.#ceilingUntilMs = this.#clockMs + this.#ceilingHoldMs;
-    this.#ceilingHoldMs = Math.min(HOLD_MS_MAX, this.#ceilingHoldMs * 2);
-    this.#settling = true;
+/** What the line carries, as far as it has shown. */
+class Line {
+  #fullBytesPerMs = 0;
+  #fullUntilMs = 0;
+  /** The most that was seen, full or not. */
+  #mostBytesPerMs = 0;
+  #mostUntilMs = 0;
+
+  window(w: EffortWindow, limit: Limit, nowMs: number): void {
+    const bytesPerMs = w.sentBytes / w.elapsedMs;
+    if (limit === "link") {
+      this.#fullBytesPerMs = bytesPerMs;
+      this.#fullUntilMs = nowMs + LINE_MS;
+    }
+    if (bytesPerMs < this.#mostBytesPerMs && nowMs < this.#mostUntilMs) return;
+    this.#mostBytesPerMs = bytesPerMs;
+    this.#mostUntilMs = nowMs + LINE_MS;
+  }
+
+  /** What it carried when it was full; undefined when it was not of late. */
+  bytesPerMs(nowMs: number): number | undefined {
+    return nowMs < this.#fullUntilMs ? this.#fullBytesPerMs : undefined;
+  }
+
+  isFast(nowMs: number): boolean {
+    return (this.bytesPerMs(nowMs) ?? this.#mostBytesPerMs) >= FAST_BYTES_PER_MS;
+  }
+}
+
+/** What packing costs on this machine, as busy as it is. */
+class PackCost {
+  /** Packed bytes per unpacked byte. */
+  share = PACKED_SHARE;
+  #msPerByte = 1 / PACKED_BYTES_PER_MS;
+  #untilMs = 0;
+  #holdMs = HOLD_MS;
+
+  /** @param cost  of the level in use, against level 1 */
+  window(w: EffortWindow, cost: number, nowMs: number): void {
+    if (w.bodyBytes === 0 || w.packMs === 0) return;
+    const msPerByte = w.packMs / w.bodyBytes / cost;
+    this.#msPerByte = (this.#msPerByte + msPerByte) / 2;
+    this.#untilMs = nowMs + HOLD_MS;
+    this.share = (this.share + Math.max(0.02, Math.min(1, w.sentBytes / w.bodyBytes))) / 2;
+  }
+
+  /** Packing was given up for what it cost: it is not taken up again for a while, longer each time. */
+  trust(nowMs: number): void {
+    this.#untilMs = nowMs + this.#holdMs;
+    this.#holdMs = Math.min(HOLD_MS_MAX, this.#holdMs * 2);
+  }
+
+  /** At level 1. What was measured long ago, on a machine that was busy then, counts no more. */
+  msPerByte(nowMs: number): number {
+    return nowMs < this.#untilMs ? this.#msPerByte : 1 / PACKED_BYTES_PER_MS;
   }
 }
 

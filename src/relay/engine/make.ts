@@ -9,7 +9,10 @@ import type { SourceEngine } from "./types.ts";
 /** The engine of this name for one migration. */
 export function makeEngine(
   options: Pick<SourceRelayOptions, "engine" | "pagePolicy">,
-  around: Pick<CodingOptions, "memory" | "outgoing" | "settle" | "room" | "deliveredBytesPerSec">,
+  around: Pick<
+    CodingOptions,
+    "memory" | "outgoing" | "settle" | "room" | "deliveredBytesPerSec" | "colliding"
+  >,
 ): SourceEngine {
   const { engine: name, pagePolicy: policy } = options;
   const { memory, outgoing } = around;

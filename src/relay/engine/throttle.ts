@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from "../../../kernels/mod.ts";
 import type { Engine } from "../../pages/mod.ts";
 import { Effort } from "./effort.ts";
 import type { Outgoing } from "./outgoing.ts";
@@ -17,8 +18,11 @@ export class Throttle {
   readonly #outgoing: Outgoing;
   readonly #packer: Packer;
   readonly #now: () => number;
+  /** In this window. */
   #pages = 0;
   #bodyBytes = 0;
+  /** Pages of content since the start. */
+  #contents = 0;
   #before: Counters;
 
   constructor(packing: Engine["packing"], outgoing: Outgoing, packer: Packer, now: () => number) {
@@ -35,6 +39,11 @@ export class Throttle {
     return this.#effort?.level ?? this.#fixed;
   }
 
+  /** What a page of content became on the link, on average, as a part of its size; 1 before anything is known. */
+  get crossedShare(): number {
+    return this.#contents === 0 ? 1 : Math.min(1, this.#outgoing.sentBytes / (this.#contents * PAGE_BYTES));
+  }
+
   /** Runs a piece of the main loop's work and counts its time. */
   encoding(work: () => void): void {
     const startedMs = this.#now();
@@ -49,6 +58,7 @@ export class Throttle {
 
   /** So many pages went through; looks at the level when it is time. */
   carried(pages: number, zeroPages: number): void {
+    this.#contents += pages;
     this.#pages += pages + zeroPages * ZERO_SHARE;
     if (this.#effort === undefined || this.#now() - this.#before.atMs < WINDOW_MS) return;
     const before = this.#before;
