@@ -323,6 +323,16 @@ describe("the decoder", () => {
     assert.deepEqual([...pair.loaded.get(2)!], raw);
   });
 
+  it("keeps its store in step with the source's though a base is lacking", () => {
+    const pair = pairOf("auto", { loseBase: () => true });
+    pair.begin();
+    for (const page of [3, 4]) pair.send(page, noise(1));
+    pair.flush();
+    assert.deepEqual(pair.asked, [4]);
+    assert.notEqual(pair.sourceStore.at(4), 0);
+    assert.equal(pair.targetStore.at(4), pair.sourceStore.at(4));
+  });
+
   it("forgets that a page is missing when it comes as QEMU's record", () => {
     const pair = pairOf("auto");
     pair.receive(Uint8Array.from([EntryForm.same, 1, 2]), 1);
