@@ -5,6 +5,8 @@ import type { Policy } from "./types.ts";
 /** Versions that have waited too long leave with those that are offered, so many at a time: no pause, no pile. */
 const DUE_PER_OFFER = 2;
 const NOT_HELD = 0;
+/** The share of versions that were waited for in vain is smoothed over about so many. */
+const FATES = 256;
 
 /** A region of the kernels' memory. */
 export interface HoldRegion {
@@ -22,7 +24,8 @@ export type SendVersion = (page: number, address: number, lo: number, hi: number
 /**
  * Holds back versions of pages that a policy would rather send later, because they may be replaced before. Each version
  * offered is either sent once or replaced by a newer one while it waits. What waits lies in a fixed region of the kernels'
- * memory, so it is bounded; QEMU takes all of it as sent, so whoever decides about the switchover must count `heldBytes`.
+ * memory, so it is bounded; QEMU takes all of it as sent, so whoever decides about the switchover must count it
+ * (`expectedBytes`).
  *
  * What limits the waiting, whatever the policy says:
  * - A version leaves when the next sweep has gone past its place without a newer one: it was not dirty again.
@@ -55,6 +58,8 @@ export class Holding {
   /** How far the sweep has come. */
   #place = -1;
   #offers = 0;
+  /** Of the versions that waited until their fate was known, the part that was not replaced. */
+  #keptShare = 1;
 
   /** @param region  at least one page; a part of a page at its end is left unused */
   constructor(
@@ -94,11 +99,23 @@ export class Holding {
   }
 
   /**
+   * What would have to cross beside the pages that QEMU finds dirty, if the guest stopped now: of those that wait, the part
+   * that is probably not dirty again. `heldBytes` is the bound; counted together with QEMU's dirty set it counts hot pages
+   * twice.
+   */
+  get expectedBytes(): number {
+    return Math.ceil(this.#queue.size * this.#keptShare) * PAGE_BYTES;
+  }
+
+  /**
    * At most so much may wait from now on (the region's size is never exceeded): as much as the link carries in the part of
    * the downtime that is meant for it. What is too much leaves with the next offers and pumps. 0: nothing waits.
    */
   limitTo(bytes: number): void {
-    this.#slotsAllowed = Math.min(this.#pageIn.length, Math.floor(bytes / PAGE_BYTES));
+    const slots = Math.min(this.#pageIn.length, Math.floor(bytes / PAGE_BYTES));
+    if (slots === this.#slotsAllowed) return;
+    this.#slotsAllowed = slots;
+    this.#policy.room(slots);
   }
 
   /** A new sweep of QEMU over memory has begun. The first begins by itself. */
@@ -157,6 +174,7 @@ export class Holding {
   /** The content in this slot is not the newest any more. */
   #replace(slot: number): void {
     this.superseded++;
+    this.#keptShare -= this.#keptShare / FATES;
     this.#clear(slot);
   }
 
@@ -187,8 +205,10 @@ export class Holding {
     for (; sent < most; sent++) {
       const { oldest, size } = this.#queue;
       if (size > this.#slotsAllowed) this.#release(this.#queue.first);
-      else if (size > 0 && this.#isDue(oldest)) this.#release(oldest);
-      else break;
+      else if (size > 0 && this.#isDue(oldest)) {
+        this.#keptShare += (1 - this.#keptShare) / FATES;
+        this.#release(oldest);
+      } else break;
     }
     return sent;
   }

@@ -60,6 +60,8 @@ export interface Policy {
   readonly leavesWhenIdle: boolean;
   /** A new sweep of QEMU over memory has begun; the first is 1. */
   pass(pass: number): void;
+  /** So many versions can wait at once from now on. */
+  room(slots: number): void;
   /**
    * A version of this page was read (zeros included).
    * @returns 0: it leaves at once; 1..RANK_MAX: it waits, and of those that wait the lowest ranks leave first

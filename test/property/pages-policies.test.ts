@@ -47,7 +47,7 @@ const orders = fc.oneof(fc.array(order, { maxLength: 120 }), sweeps);
 /** Says anything, by a list that it goes round. */
 function wild(ranks: readonly number[], leavesWhenIdle: boolean): Policy {
   let at = 0;
-  return { leavesWhenIdle, pass() {}, rank: () => ranks[at++ % ranks.length]! };
+  return { leavesWhenIdle, pass() {}, room() {}, rank: () => ranks[at++ % ranks.length]! };
 }
 
 const policy: fc.Arbitrary<(slots: number) => Policy> = fc.oneof(

@@ -51,7 +51,7 @@ const named = (name: "rapid" | "weight" | "reuse", slots = 16): Bench =>
 
 /** Holds everything, with these ranks by page. */
 const ranked = (rankOf: (page: number) => number, slots: number): Bench =>
-  new Bench({ leavesWhenIdle: false, pass() {}, rank: rankOf }, slots);
+  new Bench({ leavesWhenIdle: false, pass() {}, room() {}, rank: rankOf }, slots);
 
 describe("holding", () => {
   it("gives room to a higher rank: the oldest of the lowest leaves", () => {
@@ -119,6 +119,18 @@ describe("holding", () => {
     assert.deepEqual(bench.read(3), [3, 1, 2]);
   });
 
+  it("expects less and less of what waits to cross, the more of it is replaced", () => {
+    const bench = ranked(() => 1, 8);
+    bench.sweep(1, 2, 3, 4);
+    assert.equal(bench.holding.expectedBytes, bench.holding.heldBytes, "nothing is known yet");
+    for (let pass = 0; pass < 200; pass++) bench.sweep(1, 2, 3, 4);
+    assert.equal(bench.holding.heldPages, 4);
+    assert.equal(bench.holding.expectedBytes, PAGE_BYTES);
+    for (let pass = 0; pass < 200; pass++)
+      bench.sweep(pass % 2, 8 + (pass % 2), 16 + (pass % 2), 24 + (pass % 2));
+    assert.equal(bench.holding.expectedBytes, bench.holding.heldBytes);
+  });
+
   it("refuses a region without room for a page, or outside the memory", () => {
     const { freeStart } = kernels;
     const policy = makePolicy("rapid", { totalPages: 1, slots: 1 })!;
@@ -182,6 +194,17 @@ describe("policies", () => {
     assert.deepEqual(bench.sweep(1, ...crowd), crowd);
     const sent = bench.sweep(1, ...crowd);
     assert.ok(sent.includes(10) && sent.includes(39), "31 pages are more than 8");
+  });
+
+  it("reuse: waits for less when there is less room", () => {
+    const held = (slots: number): number => {
+      const bench = named("reuse", 16);
+      bench.holding.limitTo(slots * PAGE_BYTES);
+      const pages = Array.from({ length: 12 }, (_, i) => i);
+      for (let pass = 0; pass < 4; pass++) bench.sweep(...pages);
+      return bench.holding.heldPages;
+    };
+    assert.deepEqual([held(16), held(4), held(3)], [12, 4, 0]);
   });
 
   it("reuse: the nearest leave last", () => {

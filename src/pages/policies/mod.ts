@@ -7,7 +7,7 @@ import { WeightPolicy } from "./weight.ts";
 /** What a policy may know of the guest and of the room that there is. */
 export interface PolicyScope {
   readonly totalPages: number;
-  /** Versions that can wait at once. */
+  /** Versions that can wait at once, at most. */
   readonly slots: number;
 }
 

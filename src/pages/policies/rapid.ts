@@ -14,6 +14,8 @@ export class RapidPolicy implements Policy {
     this.#pass = pass;
   }
 
+  room(): void {}
+
   rank(): number {
     return this.#pass > 1 ? 1 : 0;
   }

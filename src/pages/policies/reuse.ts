@@ -2,16 +2,21 @@ import type { Policy } from "../types.ts";
 
 /** A distance is kept in this many steps; a longer one counts as never. */
 const STEPS_MAX = 255;
-/** The room there is, in steps, at most. */
-const ROOM_STEPS_MAX = 64;
+/** All the room that there can be, in steps. */
+const STEPS_PER_ROOM = 64;
+/**
+ * A page waits when it comes again before so many times as many versions as there is room for. More than 1, because
+ * between two versions of a hot page also come many that do not wait and take no room (measured: docs/policies.md).
+ */
+const ROOMS = 3;
 /** Times in steps are kept in 16 bits; 0 says "never read". */
 const TIMES = 2 ** 16;
 
 /**
  * Reuse distance, in the manner of Alamdari and Zamanifar, PDGC 2012: the number of pages read between two versions of
  * the same page, smoothed, foretells when the next one comes. Pages with a short distance wait, the others leave.
- * Short is what can be waited for: a page comes again before as many others as the room holds have come (the stack
- * distance of cache replacement). Between two successive sweeps the versions read are distinct pages, so they are counted
+ * Short is what can be waited for: a few times as many versions as there is room for (after the stack distance of cache
+ * replacement); of those that wait, the ones with the longest distance make room. Between two successive sweeps the versions read are distinct pages, so they are counted
  * as they come; only a page that sat out whole passes is given too long a distance, and it is none to wait for.
  * Memory: 3 bytes per page.
  */
@@ -22,20 +27,24 @@ export class ReusePolicy implements Policy {
   /** Smoothed distance in steps; 0: not known yet. */
   readonly #distances: Uint8Array;
   readonly #versionsPerStep: number;
-  readonly #roomSteps: number;
+  #shortSteps: number;
   #versions = 0;
   #pass = 1;
 
-  /** @param slots  versions that can wait at once */
+  /** @param slots  versions that can wait at once, at most */
   constructor(totalPages: number, slots: number) {
     this.#readAt = new Uint16Array(totalPages);
     this.#distances = new Uint8Array(totalPages);
-    this.#versionsPerStep = Math.max(1, Math.ceil(slots / ROOM_STEPS_MAX));
-    this.#roomSteps = Math.ceil(slots / this.#versionsPerStep);
+    this.#versionsPerStep = Math.max(1, Math.ceil(slots / STEPS_PER_ROOM));
+    this.#shortSteps = this.#stepsOf(slots);
   }
 
   pass(pass: number): void {
     this.#pass = pass;
+  }
+
+  room(slots: number): void {
+    this.#shortSteps = this.#stepsOf(slots);
   }
 
   rank(page: number): number {
@@ -50,6 +59,10 @@ export class ReusePolicy implements Policy {
     const distance = known === 0 ? steps : (known + steps + 1) >> 1;
     this.#distances[page] = distance;
     // The nearest leave last.
-    return distance > this.#roomSteps ? 0 : 1 + this.#roomSteps - distance;
+    return distance > this.#shortSteps ? 0 : 1 + this.#shortSteps - distance;
+  }
+
+  #stepsOf(slots: number): number {
+    return Math.ceil((ROOMS * slots) / this.#versionsPerStep);
   }
 }

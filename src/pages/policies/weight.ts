@@ -22,6 +22,8 @@ export class WeightPolicy implements Policy {
     this.#pass = pass;
   }
 
+  room(): void {}
+
   rank(page: number): number {
     // The first pass reads every page, dirty or not.
     if (this.#pass === 1) return 0;
