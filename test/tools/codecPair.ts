@@ -60,6 +60,7 @@ export class CodecPair {
   readonly outAt: number;
   readonly storeAt: number;
   lastBlock: RamBlock | undefined;
+  #bytesMax = 0;
 
   constructor(options: PairOptions) {
     const { engine, blocks, slots, index, trustsHashes, loseBase } = options;
@@ -104,6 +105,7 @@ export class CodecPair {
   }
 
   begin(bytesMax = PAGES_BODY_BYTES_MAX, packed = true): void {
+    this.#bytesMax = bytesMax;
     this.encoder.begin(this.bodyAt, bytesMax, packed);
   }
 
@@ -133,6 +135,15 @@ export class CodecPair {
   flush(repair = false): BatchSize | undefined {
     if (this.encoder.entries === 0) return undefined;
     const size = this.encoder.finish();
+    assert(
+      size.bytes <= this.#bytesMax,
+      `a body of ${size.bytes} bytes where ${this.#bytesMax} were allowed`,
+    );
+    const guard = this.source.bytes.subarray(this.bodyAt + PAGES_BODY_BYTES_MAX, this.pageAt);
+    assert(
+      guard.every((byte) => byte === CANARY),
+      "written behind the body",
+    );
     const body = this.source.bytes.slice(this.bodyAt, this.bodyAt + size.bytes);
     const outBytes = this.receive(body, size.entries, repair);
     assert(outBytes <= size.outputBytes, `${outBytes} bytes of records, ${size.outputBytes} were announced`);
