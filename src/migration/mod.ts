@@ -39,6 +39,7 @@ export {
   endsInPostcopy,
   mayUsePostcopy,
   type Plan,
+  stopsFirst,
   TIMEOUT_ACTIONS,
   type TimeoutAction,
 } from "./strategy.ts";

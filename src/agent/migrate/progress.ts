@@ -22,6 +22,7 @@ export class ProgressMeter {
   #pass: number | null = null;
   #figures: RelayFigures | null = null;
   #from: RelayFigures | null = null;
+  #expectedDowntimeMs: number | null = null;
   #rates: { stream: number; wire: number } | null = null;
 
   /** QEMU's dirty-sync-count; the largest number heard. */
@@ -33,6 +34,11 @@ export class ProgressMeter {
     this.#info = info;
     const pass = info.ram?.["dirty-sync-count"];
     if (pass !== undefined) this.passed(pass);
+  }
+
+  /** What the controller expects of a stop: QEMU itself knows nothing of encodings. null: QEMU's word is taken. */
+  expects(downtimeMs: number | null): void {
+    this.#expectedDowntimeMs = downtimeMs;
   }
 
   passed(pass: number): void {
@@ -63,7 +69,7 @@ export class ProgressMeter {
       streamBytesPerSec: stream,
       wireBytesPerSec: this.#rates?.wire ?? null,
       dirtyBytesPerSec: ram ? ram["dirty-pages-rate"] * ram["page-size"] : null,
-      expectedDowntimeMs: this.#info["expected-downtime"] ?? null,
+      expectedDowntimeMs: this.#expectedDowntimeMs ?? this.#info["expected-downtime"] ?? null,
       timeLeftMs: remainingBytes !== null && stream ? Math.round((remainingBytes / stream) * 1000) : null,
     };
   }

@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { WireError } from "../../errors/mod.ts";
-import { agentReport, type Report, ReportStatus, type SourcePhase } from "../../migration/mod.ts";
+import {
+  agentReport,
+  type Report,
+  ReportStatus,
+  type SourcePhase,
+  type SwitchoverFacts,
+} from "../../migration/mod.ts";
 import type { RelayFigures } from "../../relay/mod.ts";
 import type { MigrationOrder } from "../api.ts";
 import type { Clock, Vm } from "../context.ts";
@@ -23,6 +29,7 @@ export interface Watched {
   /** QEMU's last STOP event; null when there was none. */
   readonly stoppedAtMs: number | null;
   readonly passes: number | null;
+  readonly switchover: SwitchoverFacts | null;
   readonly targetVersion: string | null;
   /** The target's clock is so far ahead. */
   readonly offsetMs: number;
@@ -50,10 +57,10 @@ export async function makeReport(
       log.warn({ err: error }, "the report lacks the target's part");
     }
   }
-  const { id, vm, order, figures, passes, error, offsetMs } = watched;
+  const { id, vm, order, figures, passes, switchover, error, offsetMs } = watched;
   const resumedAtMs = facts?.resumedAtMs ?? null;
   return agentReport({
-    ...{ id, vm: vm.name, strategy: order.strategy, passes, error },
+    ...{ id, vm: vm.name, strategy: order.strategy, passes, switchover, error },
     status: statusOf(watched.phase),
     startedAt: new Date(watched.startedAtMs).toISOString(),
     totalTimeMs: round(watched.totalTimeMs),
@@ -62,7 +69,6 @@ export async function makeReport(
         ? null
         : round(Math.max(0, resumedAtMs - offsetMs - watched.stoppedAtMs)),
     blackoutMs: listens ? blackout(watched, facts, endedAtMs) : null,
-    switchover: null,
     qemu: { source: vm.qemuVersion, target: watched.targetVersion },
     carried: figures === null ? undefined : carriedWith(figures, facts, watched.equal),
   });

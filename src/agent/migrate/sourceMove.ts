@@ -36,7 +36,7 @@ import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
 import { configureSource, pageCacheBytesOf } from "./settings.ts";
 import { SourceQemu } from "./sourceQemu.ts";
-import { firstBandwidth, Steering } from "./steering.ts";
+import { endOfPrecopy, firstBandwidth, Steering } from "./steering.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 

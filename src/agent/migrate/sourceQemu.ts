@@ -3,13 +3,16 @@ import type { SourceEvent } from "../../migration/mod.ts";
 import type { QmpEvent } from "../../qemu/mod.ts";
 import type { Vm } from "../context.ts";
 import type { ProgressMeter } from "./progress.ts";
+import type { Steering } from "./steering.ts";
 
-const POLL_MS = 500;
+/** Passes of a guest that writes little may follow each other by the thousand per second. */
+const ASK_AGAIN_MS = 10;
 const QMP_MS = 2_000;
 
 export interface SourceQemuOptions {
   readonly tell: (event: SourceEvent) => void;
   readonly meter: ProgressMeter;
+  readonly steering: Pick<Steering, "askEveryMs" | "passed" | "qemu">;
 }
 
 /** Watches the source QEMU during a migration: its events, its figures, its death. */
@@ -18,17 +21,22 @@ export class SourceQemu {
   readonly #tell: (event: SourceEvent) => void;
   readonly #meter: ProgressMeter;
   readonly #off: () => void;
-  readonly #poll: NodeJS.Timeout;
-  #polling = false;
+  readonly #steering: SourceQemuOptions["steering"];
+  #poll: NodeJS.Timeout | undefined;
+  /** query-migrate has been asked and has not answered yet. */
+  #asking = false;
+  /** A pass has begun since it was asked. */
+  #outdated = false;
   #closed = false;
   #stoppedAtMs: number | null = null;
 
-  constructor(vm: Vm, { tell, meter }: SourceQemuOptions) {
+  constructor(vm: Vm, { tell, meter, steering }: SourceQemuOptions) {
     this.#vm = vm;
     this.#tell = (event) => this.#closed || tell(event);
     this.#meter = meter;
+    this.#steering = steering;
     this.#off = vm.monitor.onEvent((event) => void this.#onEvent(event));
-    this.#poll = setInterval(() => void this.#look(), POLL_MS);
+    this.#lookIn(steering.askEveryMs);
     void vm.monitor.closed.then((cause) => {
       const error = new GodwitError("SOURCE_QEMU_GONE", { phase: "migration" }, { cause });
       this.#tell({ type: "sourceGone", error: error.toJSON() });
@@ -54,7 +62,7 @@ export class SourceQemu {
   close(): void {
     this.#closed = true;
     this.#off();
-    clearInterval(this.#poll);
+    clearTimeout(this.#poll);
   }
 
   async #onEvent({ event, data, timestampMs }: QmpEvent): Promise<void> {
@@ -64,6 +72,9 @@ export class SourceQemu {
         return this.#tell({ type: "guestStopped" });
       case "MIGRATION_PASS":
         this.#meter.passed(Number(data["pass"]));
+        this.#steering.passed(Number(data["pass"]));
+        // Now `remaining` is just what the guest wrote during the pass before: the moment to decide.
+        this.#lookIn(0);
         return this.#tell({ type: "pass", pass: Number(data["pass"]) });
       case "MIGRATION": {
         const status = String(data["status"]);
@@ -83,16 +94,27 @@ export class SourceQemu {
     return new GodwitError("QEMU_MIGRATION_FAILED", { status, reason }).toJSON();
   }
 
-  /** For progress, and in case that an event was missed. QEMU's monitor may hang meanwhile: one question at a time. */
+  /** One question at a time: QEMU's monitor may hang meanwhile. */
+  #lookIn(ms: number): void {
+    this.#outdated = true;
+    if (this.#asking || this.#closed) return;
+    clearTimeout(this.#poll);
+    this.#poll = setTimeout(() => void this.#look(), ms);
+  }
+
+  /** For progress and steering, and in case that an event was missed. */
   async #look(): Promise<void> {
-    if (this.#polling || this.#closed) return;
-    this.#polling = true;
+    this.#asking = true;
+    this.#outdated = false;
     try {
-      this.#meter.qemu(await this.#vm.monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS }));
+      const info = await this.#vm.monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS });
+      this.#meter.qemu(info);
+      if (!this.#closed) this.#steering.qemu(info);
     } catch (error) {
       if (!isGodwitError(error)) throw error;
     } finally {
-      this.#polling = false;
+      this.#asking = false;
+      this.#lookIn(this.#outdated ? ASK_AGAIN_MS : this.#steering.askEveryMs);
     }
   }
 }
