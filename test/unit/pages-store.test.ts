@@ -172,7 +172,8 @@ describe("in a simulated migration the page store", () => {
       return swept(hot, range(quarter, quarter + PAGES / 4));
     });
     assert(hits(storeOf(256, PAGES), passes, isHot) > 0.9);
-    assert(hits(new RecentStore(256), passes, isHot) < 0.1);
+    // But for one pass in four, in which they come last, and first in the next.
+    assert(hits(new RecentStore(256), passes, isHot) < 0.3);
   });
 
   it("follows a working set that moves", () => {
