@@ -2,10 +2,11 @@
  * The micro benches: what each step of a page's way costs, as a ratio to copying the page's bytes once, on the same
  * machine in the same run.
  *
- * npm run bench:micro [-- --only kernels|encodings|stream|link --json --tiny]     (--tiny: shows that they run, and nothing else)
+ * npm run bench:micro [-- --only kernels|encodings|engine|stream|link --json --tiny]     (--tiny: shows that they run, and nothing else)
  */
 import { parseArgs } from "node:util";
 import { encodingFigures } from "./encodings.ts";
+import { engineFigures } from "./engine.ts";
 import { type Figure, FULL, TINY } from "./figures.ts";
 import { kernelFigures } from "./kernels.ts";
 import { linkFigures } from "./link.ts";
@@ -14,6 +15,7 @@ import { streamFigures } from "./stream.ts";
 const BENCHES = {
   kernels: kernelFigures,
   encodings: encodingFigures,
+  engine: engineFigures,
   stream: streamFigures,
   link: linkFigures,
 } as const;

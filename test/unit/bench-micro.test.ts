@@ -19,6 +19,7 @@ test("each micro bench gives finite, positive figures", () => {
     [
       ["kernels", 3],
       ["encodings", 30],
+      ["engine", 13],
       ["stream", 5],
       ["link", 2],
     ],
@@ -37,5 +38,5 @@ test("each micro bench gives finite, positive figures", () => {
 test("an unknown micro bench is exit 2 and names the known ones", () => {
   const { status, stderr } = bench("--only", "disks");
   assert.equal(status, 2);
-  assert.match(stderr, /kernels, encodings, stream, link/);
+  assert.match(stderr, /kernels, encodings, engine, stream, link/);
 });
