@@ -12,6 +12,7 @@ import type { BenchResult } from "../src/bench/mod.ts";
 import { EXIT, GodwitError, isGodwitError } from "../src/errors/mod.ts";
 import { kvmVerdict } from "../src/qemu/mod.ts";
 import { type BenchCell, CELLS, cellsNamed } from "./cells/mod.ts";
+import { measureFloor } from "./floor/mod.ts";
 import { openGodwitHome, openStockHome } from "./homes/mod.ts";
 import { loadNamed } from "./loads/mod.ts";
 import {
@@ -62,13 +63,13 @@ async function main(options: BenchOptions): Promise<number> {
     result = await runBench(
       {
         ...{ cells, systems, qemu, accel, known: SYSTEMS, signal: interrupted.signal },
-        ...{ repeats: options.repeats, seed: options.seed, loopback: options.loopback },
+        ...{ repeats: options.repeats, seed: options.seed, loopback: options.loopback, floor: options.floor },
         command: ["npm run bench --", ...withoutOut(process.argv.slice(2))].join(" "),
         onSample: (sample, done, of) => say(sampleLine(sample, done, of, performance.now() - startedAtMs)),
         onWord: say,
         onCell: (soFar) => keepPartial(soFar, options.out),
       },
-      { openStage, loadNamed, openHome: { stock: openStockHome, godwit: openGodwitHome } },
+      { openStage, loadNamed, measureFloor, openHome: { stock: openStockHome, godwit: openGodwitHome } },
     );
   } finally {
     const strays = await sandbox.close();

@@ -9,7 +9,7 @@
  */
 
 import type { LabHost, QemuArtefact } from "../lab/mod.ts";
-import type { Cell, TimelinePoint } from "../src/bench/mod.ts";
+import type { Cell, Ledger, TimelinePoint } from "../src/bench/mod.ts";
 import type { QemuCommand } from "../src/qemu/mod.ts";
 
 export type HostName = "a" | "b";
@@ -91,6 +91,9 @@ export interface MoveFacts {
   readonly guestCpuMs: number | null;
   readonly extraRssBytes: { readonly source: number; readonly target: number };
   readonly equal: boolean | null;
+  /** As in the ledger; left out by systems that have none. */
+  readonly engine?: Ledger["engine"];
+  readonly switchover?: Ledger["switchover"];
   /** About ten a second; `wireBytes` is 0 here, the runner fills it in. `atMs` is from the order. */
   readonly timeline: readonly TimelinePoint[];
   /** Why the move failed; null when it was completed. */
@@ -124,6 +127,11 @@ export interface Home {
   /** The guests take no CPU time until `resume` (SIGSTOP): another home is being measured. */
   pause(): void;
   resume(): void;
+  /**
+   * Writes each guest's memory into its file, page by page from address 0; the guests stand still meanwhile. Only homes
+   * whose QMP is ours have it: the guests of both homes are alike.
+   */
+  dumpMemory?(files: readonly string[]): Promise<void>;
   /** At any moment. Leaves nothing. */
   close(): Promise<void>;
 }

@@ -2,11 +2,18 @@ import { GodwitError } from "../../src/errors/mod.ts";
 import { type BenchCell, GROUPS } from "./cell.ts";
 import { CURVE_CELLS } from "./curves.ts";
 import { LOAD_CELLS } from "./loads.ts";
+import { PAPER_CELLS } from "./papers.ts";
 import { QUICK_CELLS } from "./quick.ts";
 import { WRITER_CELLS } from "./writers.ts";
 
 /** All of them; a name stands for one cell only. */
-export const CELLS: readonly BenchCell[] = [...QUICK_CELLS, ...WRITER_CELLS, ...LOAD_CELLS, ...CURVE_CELLS];
+export const CELLS: readonly BenchCell[] = [
+  ...QUICK_CELLS,
+  ...WRITER_CELLS,
+  ...PAPER_CELLS,
+  ...LOAD_CELLS,
+  ...CURVE_CELLS,
+];
 
 /** Every cell of a group, of a curve (`curve:ram`), or the one of that name. */
 function cellsOf(name: string): readonly BenchCell[] {

@@ -1,6 +1,14 @@
 /** Synthetic writers: 256 MiB guests that write 64 MiB of it in one manner each, and one that does nothing. */
 import { type BenchCell, cellFrom, link } from "./cell.ts";
 
+/** All that a user could pick. The engines of the literature have cells of their own (papers.ts). */
+const SYSTEMS = [
+  ...["stock-nozero", "stock", "stock-xbzrle", "stock-multifd-zstd", "stock-postcopy"],
+  ...["stock-postcopy-after-pass", "stock-postcopy-capped", "stock-postcopy-preempt"],
+  ...["godwit-precopy", "godwit-plain", "godwit-auto-16m"],
+  ...["godwit-stop-and-copy", "godwit-postcopy", "godwit-hybrid"],
+];
+
 interface Writer {
   readonly name: string;
   readonly mode: string;
@@ -55,6 +63,7 @@ export const WRITER_CELLS: readonly BenchCell[] = WRITERS.map(
       name,
       about,
       group: "writers",
+      systems: SYSTEMS,
       memoryMib: 256,
       workload: { setMib: 64, pagesPerSec, mode },
       link: link(rateMbit),

@@ -41,6 +41,8 @@ export async function godwitFacts(move: GodwitMoved, around: Surroundings): Prom
     guestCpuMs: (cpu.source.vcpuMs + cpu.target.vcpuMs) / guests,
     extraRssBytes: { source: rss("source"), target: rss("target") },
     equal: report?.equal ?? null,
+    engine: report?.engine ?? null,
+    switchover: report?.switchover ?? null,
     timeline: move.timeline,
   };
 }

@@ -19,7 +19,7 @@ const NO_WATCHDOGS = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
 /** What a guest of a home is, for the rig and for an agent alike. Errors: BENCH_NO_NETWORK. */
 export async function guestOf(options: OpenHomeOptions, index: number): Promise<Omit<RigGuest, "qemu">> {
   const { cell, load, stage, first, seed, qemu } = options;
-  const { setMib, pagesPerSec, mode } = cell.workload;
+  const { setMib, pagesPerSec, mode, hotPercent } = cell.workload;
   assert((MANNERS as readonly string[]).includes(mode), `the lab guest has no mode ${mode}`);
   const nic = load.network ? stage.nic(first + index) : null;
   if (load.network && nic === null) throw new GodwitError("BENCH_NO_NETWORK", { load: load.name });
@@ -31,7 +31,10 @@ export async function guestOf(options: OpenHomeOptions, index: number): Promise<
     cpus: cell.cpus,
     accel: usable ? "kvm" : "tcg",
     // a seed of the guest is never 0
-    workload: { setMib, pagesPerSec, mode: mode as Manner, seed: 1 + ((seed + index) % 2 ** 30) },
+    workload: {
+      ...{ setMib, pagesPerSec, mode: mode as Manner, seed: 1 + ((seed + index) % 2 ** 30) },
+      ...(hotPercent !== undefined && { hotPercent }),
+    },
     initrd: load.initrd,
     append: more === "" ? NO_WATCHDOGS : `${NO_WATCHDOGS} ${more}`,
     nics: nic === null ? [] : [{ type: "tap", ifname: nic.ifname, mac: nic.mac }],

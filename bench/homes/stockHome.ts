@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { startGuest, startTarget } from "../../lab/rig/mod.ts";
-import { type QemuCommand, signal } from "../../src/qemu/mod.ts";
+import { memoryBytesOf, type QemuCommand, signal } from "../../src/qemu/mod.ts";
 import { systemNamed } from "../systems/mod.ts";
 import { across, type Home, type HostName, type MoveFacts, type OpenHomeOptions } from "../types.ts";
 import { GuestConsole } from "./console.ts";
@@ -8,6 +8,9 @@ import { NAMED_THREADS } from "./cpu.ts";
 import { BenchGuest, guestOf } from "./guest.ts";
 import { moveStock, type StockVm } from "./stockMove.ts";
 import { freshParameters } from "./stockSettings.ts";
+
+/** Writing gigabytes takes a while. */
+const DUMP = { timeoutMs: 120_000 };
 
 /** Boots the cell's guests on host a, each in a stock QEMU of its own. Errors: BENCH_NO_NETWORK, those of starting QEMU. */
 export async function openStockHome(options: OpenHomeOptions): Promise<Home> {
@@ -110,6 +113,21 @@ class StockHome implements Home {
   resume(): void {
     this.#signal("SIGCONT");
     this.#paused = false;
+  }
+
+  async dumpMemory(files: readonly string[]): Promise<void> {
+    for (const [index, file] of files.entries()) {
+      const vm = this.#vms[index]?.rig.vm;
+      assert(vm, "each guest has a QEMU");
+      await vm.monitor.execute("stop");
+      try {
+        const line = `pmemsave 0 ${memoryBytesOf(vm.spec)} "${file}"`;
+        const said = await vm.monitor.execute("human-monitor-command", { "command-line": line }, DUMP);
+        assert.equal(said, "", "QEMU writes its memory without a word");
+      } finally {
+        await vm.monitor.execute("cont");
+      }
+    }
   }
 
   async close(): Promise<void> {

@@ -54,6 +54,8 @@ export function ledgerOf(input: LedgerInput): Ledger {
     extraRssBytes: bothHosts((one) => one.extraRssBytes),
     energyJoules: energyOf(input.energy.before, input.energy.after, cpuMs.source + cpuMs.target),
     client,
+    ...(last.engine !== undefined && { engine: last.engine }),
+    ...(last.switchover !== undefined && { switchover: last.switchover }),
     timeline: withWireBytes(last.timeline, wirePoints, last.orderedAtMs),
   };
 }

@@ -15,6 +15,7 @@ export interface BenchOptions {
   readonly json: boolean;
   readonly list: boolean;
   readonly loopback: boolean;
+  readonly floor: boolean;
 }
 
 interface Flags {
@@ -29,6 +30,7 @@ interface Flags {
   json?: boolean;
   list?: boolean;
   loopback?: boolean;
+  floor?: boolean;
 }
 
 export const RESULTS_FOLDER = "bench/results";
@@ -56,6 +58,7 @@ export function benchOptions(args: readonly string[]): BenchOptions | number {
       json: flags.json === true,
       list: flags.list === true,
       loopback: flags.loopback === true,
+      floor: flags.floor === true,
     };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -82,6 +85,10 @@ function benchCommand(): Command {
     .option("--out <folder>", "where the result and its report are written", RESULTS_FOLDER)
     .option("--json", "the result itself on stdout instead of a table")
     .option("--list", "what cells and systems there are, and no measuring")
+    .option(
+      "--floor",
+      "of each cell also the least that has to cross: its memory, packed as well as possible (a minute or more per cell)",
+    )
     .option("--loopback", "both hosts on loopback even with root: no network for guests")
     .addHelpText(
       "after",
@@ -92,7 +99,7 @@ Examples:
   npm run bench -- --cells curve:linkRate --systems stock,godwit-precopy
   npm run bench -- --cells loads --qemu 10.0
 
-Groups: quick, writers, loads, curves, curve:dirtyRate, curve:linkRate, curve:ram, curve:guests. --list names the rest.
+Groups: quick, writers, papers, loads, curves, curve:dirtyRate, curve:linkRate, curve:ram, curve:guests. --list names the rest.
 As root the hosts are network namespaces; otherwise they are on loopback, and loads with a network are skipped.
 Progress goes to stderr, the table (or with --json the result) to stdout; npm run --silent keeps npm's own lines away.
 Ctrl-C ends the run cleanly, and what was measured is written all the same.

@@ -1,5 +1,12 @@
 /** The whole run: cells one after another, in each of them systems in turns. */
-import { type BenchResult, RESULT_FORMAT, type Sample, type SystemInfo } from "../../src/bench/mod.ts";
+import {
+  type BenchResult,
+  type Cell,
+  type Floor,
+  RESULT_FORMAT,
+  type Sample,
+  type SystemInfo,
+} from "../../src/bench/mod.ts";
 import { type BenchCell, resultCell } from "../cells/mod.ts";
 import type { Home, Load, OpenHomeOptions, OpenStageOptions, Stage, System } from "../types.ts";
 import { Interrupted, orInterrupted } from "./interrupt.ts";
@@ -13,6 +20,8 @@ export interface Parts {
   openStage(options: OpenStageOptions): Promise<Stage>;
   loadNamed(name: string): Load;
   openHome: Readonly<Record<Family, (options: OpenHomeOptions) => Promise<Home>>>;
+  /** Null: that home cannot tell. */
+  measureFloor?(home: Home, link: Cell["link"]): Promise<Floor | null>;
 }
 
 export interface Run {
@@ -26,6 +35,8 @@ export interface Run {
   readonly repeats: number;
   readonly seed: number;
   readonly loopback: boolean;
+  /** The floor of each cell is measured before its first move. */
+  readonly floor?: boolean;
   /** Default PAUSES. */
   readonly pauses?: Pauses;
   /** As it was typed. */
@@ -49,6 +60,7 @@ export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
   const about = { ...checkout(), machine: machine(run.accel) };
   const skipped: Skipped[] = [];
   const samples: Sample[] = [];
+  const floors = new Map<string, Floor>();
   let interrupted = false;
   let plan: readonly PlannedCell[] = [];
   const soFar = (): BenchResult => {
@@ -62,7 +74,10 @@ export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
       seed: run.seed,
       repeats: run.repeats,
       qemu: run.qemu.version,
-      cells: run.cells.map(resultCell),
+      cells: run.cells.map((cell) => {
+        const floor = floors.get(cell.name);
+        return { ...resultCell(cell), ...(floor !== undefined && { floor }) };
+      }),
       systems: run.known.filter(({ name }) => used.has(name)).map(systemInfo),
       skipped: [...skipped],
       samples: [...samples],
@@ -85,10 +100,13 @@ export async function runBench(run: Run, parts: Parts): Promise<BenchResult> {
     let left = plan.reduce((sum, { steps }) => sum + steps.length, 0);
     for (const { cell: name, steps } of plan) {
       const cell = run.cells.find((one) => one.name === name)!;
-      const unable = await runCell(run, parts, cell, steps, (sample) => {
-        samples.push(sample);
-        left--;
-        run.onSample(sample, samples.length, samples.length + left);
+      const unable = await runCell(run, parts, cell, steps, {
+        onSample(sample) {
+          samples.push(sample);
+          left--;
+          run.onSample(sample, samples.length, samples.length + left);
+        },
+        onFloor: (floor) => void floors.set(cell.name, floor),
       });
       if (unable === null) {
         run.onCell?.({ ...soFar(), interrupted: true });
@@ -135,7 +153,7 @@ async function runCell(
   parts: Parts,
   cell: BenchCell,
   steps: readonly Step[],
-  onSample: (sample: Sample) => void,
+  { onSample, onFloor }: { onSample(sample: Sample): void; onFloor(floor: Floor): void },
 ): Promise<string | null> {
   const { signal, pauses = PAUSES } = run;
   const familyOf = (system: string) => run.known.find(({ name }) => name === system)!.family;
@@ -168,6 +186,7 @@ async function runCell(
   try {
     if (load.network && !stage.apart)
       return `the load ${load.name} needs a network for guests, and so root and network namespaces`;
+    if (run.floor === true) await tellFloor(run, parts, cell, slots, onFloor);
     for (const step of steps) {
       const slot = slots.find(({ family }) => family === familyOf(step.system))!;
       onSample(await takeSample({ stage, cell, load, slots, signal, pauses }, slot, step));
@@ -177,5 +196,28 @@ async function runCell(
     // what cannot be closed must not take hours of samples with it
     for (const slot of slots) await slot.close().catch((error) => run.onWord(`closing a home: ${error}`));
     await stage.close().catch((error) => run.onWord(`closing the stage: ${error}`));
+  }
+}
+
+/** Of the stock guests, where there are any: those of the other home are alike. A floor that cannot be had is no failure. */
+async function tellFloor(
+  run: Run,
+  parts: Parts,
+  cell: BenchCell,
+  slots: readonly Slot[],
+  onFloor: (floor: Floor) => void,
+): Promise<void> {
+  const slot = slots.find(({ family }) => family === "stock");
+  try {
+    const home = slot === undefined ? undefined : await orInterrupted(slot.running(), run.signal);
+    const measuring = home && parts.measureFloor?.(home, cell.link);
+    const floor = measuring === undefined ? null : await orInterrupted(measuring, run.signal);
+    if (floor === null) return run.onWord(`${cell.name}: no floor without a stock system in the run`);
+    onFloor(floor);
+    run.onWord(`${cell.name}: floor ${(floor.packedBytes / 2 ** 20).toFixed(1)} MiB`);
+  } catch (error) {
+    if (run.signal.aborted) throw error;
+    await slot?.close().catch(() => undefined);
+    run.onWord(`${cell.name}: no floor: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -1,8 +1,9 @@
 import type { QemuArtefact } from "../../lab/mod.ts";
-import { mayUsePostcopy, type Strategy } from "../../src/migration/mod.ts";
+import { mayUsePostcopy } from "../../src/migration/mod.ts";
 import { postcopyObstacle } from "../../src/qemu/mod.ts";
 import type { GodwitSystem } from "./types.ts";
 
+const MIB = 2 ** 20;
 const obstacles = new Map<string, Promise<string | null>>();
 
 function noPostcopy(qemu: QemuArtefact): Promise<string | null> {
@@ -17,19 +18,33 @@ function noPostcopy(qemu: QemuArtefact): Promise<string | null> {
 }
 
 /** `order` is what is added to the order of a move: a system more is a line more below. */
-function godwit(strategy: Strategy, about: string): GodwitSystem {
+function godwit(name: string, about: string, order: GodwitSystem["order"]): GodwitSystem {
+  const strategy = order.strategy ?? "precopy";
   return {
-    name: `godwit-${strategy}`,
+    name: `godwit-${name}`,
     about: `Godwit's agents and relays, ${about}`,
     family: "godwit",
-    order: { strategy },
+    order,
     lacks: async (qemu) => (mayUsePostcopy({ strategy, onTimeout: "abort" }) ? noPostcopy(qemu) : null),
   };
 }
 
+function engine(name: NonNullable<GodwitSystem["order"]["engine"]>, about: string): GodwitSystem {
+  return godwit(name, about, { strategy: "precopy", engine: name });
+}
+
 export const GODWIT_SYSTEMS: readonly GodwitSystem[] = [
-  godwit("precopy", "pre-copy."),
-  godwit("stop-and-copy", "the guest stopped first."),
-  godwit("postcopy", "post-copy from the start."),
-  godwit("hybrid", "post-copy after the first pass."),
+  godwit("precopy", "pre-copy, page engine auto.", { strategy: "precopy" }),
+  godwit("stop-and-copy", "the guest stopped first, page engine auto.", { strategy: "stop-and-copy" }),
+  godwit("postcopy", "post-copy from the start.", { strategy: "postcopy" }),
+  godwit("hybrid", "post-copy after the first pass.", { strategy: "hybrid" }),
+  engine("plain", "pre-copy without a page engine: QEMU's records as they come."),
+  godwit("auto-16m", "pre-copy, page engine auto with a page store of 16 MiB.", {
+    strategy: "precopy",
+    pageCacheBytes: 16 * MIB,
+  }),
+  engine("clark", "pre-copy, rapid page dirtying as Clark et al. 2005 [6]."),
+  engine("mecom", "pre-copy, compression by a page's kind as Jin et al. 2009 [12]."),
+  engine("xbrle", "pre-copy, deltas and weight order as Svard et al. 2011 [13]."),
+  engine("reuse", "pre-copy, order by reuse distance as Alamdari and Zamanifar 2012 [20]."),
 ];

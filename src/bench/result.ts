@@ -31,6 +31,19 @@ export const FACTORS = {
 } as const;
 export type Factor = keyof typeof FACTORS;
 
+/** The least that has to cross for a cell's guest as it stood still before its first move. An upper bound of it. */
+const floor = z.object({
+  /** Of all guests of the cell together. */
+  memoryBytes: bytes,
+  nonzeroPages: z.number().int().nonnegative(),
+  /** Different contents among them. */
+  distinctPages: z.number().int().nonnegative(),
+  /** Those contents, packed once by zstd at its highest ordinary level with a window over all of them. */
+  packedBytes: bytes,
+  /** What those bytes take on the cell's link; null where it has no rate. */
+  linkMs: ms.nullable(),
+});
+
 /** One piece of work that every system has to do: guest, what runs in it, link. */
 const cell = z.object({
   name: z.string(),
@@ -45,6 +58,8 @@ const cell = z.object({
     setMib: z.number().int().positive(),
     pagesPerSec: z.number().int().nonnegative(),
     mode: z.string(),
+    /** So many percent of the set take 90 % of the writes; absent: all pages alike. */
+    hotPercent: z.number().int().positive().optional(),
   }),
   link: linkShape,
   /** Guests that move at the same time. Figures of such a sample: times are of the last one, the rest is summed. */
@@ -55,6 +70,8 @@ const cell = z.object({
   slaLimitMs: ms,
   /** On which curve this cell is a point; null: a cell of its own. */
   factor: z.object({ name: z.enum(Object.keys(FACTORS) as [Factor, ...Factor[]]), x: z.number() }).nullable(),
+  /** Only where it was asked for (--floor). */
+  floor: floor.optional(),
 });
 
 /** What the client (or a load inside the guest that reports its work) saw during one span of time. */
@@ -96,6 +113,39 @@ const timelinePoint = z.object({
   phase: z.string(),
 });
 
+const formFigures = z.object({ pages: z.number().nonnegative(), bytes: z.number().nonnegative() });
+const count = z.number().nonnegative();
+
+/** What Godwit's page engine did: `EngineFigures` of src/pages, as its report has them. */
+const engineFigures = z.object({
+  name: z.string(),
+  policy: z.string(),
+  cacheBytes: count,
+  forms: z.record(z.string(), formFigures),
+  packed: z.object({ batches: count, unpackedBytes: count, bytes: count }),
+  unchanged: count,
+  superseded: count,
+  passed: count,
+  repaired: count,
+  stageMs: z.record(z.string(), z.number().nullable()),
+  effort: z.number(),
+});
+
+/** How the end of pre-copy was decided: `SwitchoverFacts` of src/migration. */
+const switchoverFacts = z.object({
+  rule: z.string().nullable(),
+  decisions: z
+    .array(
+      z.object({
+        atMs: ms,
+        rule: z.string(),
+        pass: z.number(),
+        expectedDowntimeMs: ms.nullable(),
+      }),
+    )
+    .readonly(),
+});
+
 /** What one move cost (Strunk 2012; Voorsluys 2009), measured alike for every system. */
 const ledger = z.object({
   /** From the order until the source could be thrown away; the start of the target's QEMU included, for all alike. */
@@ -123,6 +173,9 @@ const ledger = z.object({
   energyJoules: z.object({ model: z.enum(["rapl", "cpu-time"]), joules: z.number() }),
   /** null: the cell's load has no client. */
   client: clientFigures.nullable(),
+  /** Of the guest that came last; absent or null: the system has no engine, or its figures are not known. */
+  engine: engineFigures.nullable().optional(),
+  switchover: switchoverFacts.nullable().optional(),
   timeline: z.array(timelinePoint),
 });
 
@@ -183,6 +236,8 @@ const result = z.object({
 
 export type LinkShape = z.output<typeof linkShape>;
 export type Cell = z.output<typeof cell>;
+export type Floor = z.output<typeof floor>;
+export type EngineWork = z.output<typeof engineFigures>;
 export type ClientPhase = z.output<typeof clientPhase>;
 export type ClientFigures = z.output<typeof clientFigures>;
 export type TimelinePoint = z.output<typeof timelinePoint>;
