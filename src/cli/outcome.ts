@@ -1,5 +1,6 @@
 import { EXIT, GodwitError } from "../errors/mod.ts";
 import type { Report } from "../migration/mod.ts";
+import { engineLines, switchoverLines } from "./engineText.ts";
 import { bytes, time } from "./show.ts";
 
 /** Exit code of a command that saw a migration to its end. */
@@ -21,7 +22,7 @@ export function exitOf(report: Report): number {
 
 /** A report for people. */
 export function reportText(report: Report): string {
-  const { vm, strategy, wireBytes, error } = report;
+  const { vm, strategy, wireBytes, engine, switchover, error } = report;
   const lines = [
     `${vm ?? "the migration"} ${ENDINGS[report.status]} (${strategy ?? "unknown strategy"}, ${report.id})`,
   ];
@@ -33,7 +34,9 @@ export function reportText(report: Report): string {
     lines.push(
       `  ${bytes(report.streamBytes)} from QEMU, ${bytes(wireBytes.forward)} on the wire, passes ${report.passes ?? "-"}`,
     );
+    if (engine !== null) lines.push(...engineLines(engine).map((line) => `  ${line}`));
   }
+  if (switchover !== null) lines.push(...switchoverLines(switchover).map((line) => `  ${line}`));
   if (error !== null) {
     const known = GodwitError.fromWire(error);
     lines.push(`  ${known.message}`, `  ${known.wayOut}`);

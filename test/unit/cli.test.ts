@@ -110,6 +110,50 @@ describe("figures", () => {
     );
   });
 
+  it("of an engine say in which forms pages crossed, and leave out what did not happen", () => {
+    const none = { pages: 0, bytes: 0 };
+    const engine: Report["engine"] = {
+      ...{ name: "auto", policy: "stream", cacheBytes: 2 ** 27, effort: 3 },
+      forms: {
+        ...{ zero: { pages: 100, bytes: 300 }, delta: { pages: 10, bytes: 1_200 } },
+        ...{ same: none, sparse: none, wkdm: none, raw: none },
+      },
+      packed: { batches: 2, unpackedBytes: 2_048, bytes: 1_024 },
+      ...{ unchanged: 7, superseded: 0, passed: 0, repaired: 0 },
+      stageMs: { encode: 12, pack: 5, unpack: null, decode: null },
+    };
+    assert.equal(
+      reportText({ ...REPORT, engine })
+        .split("\n")
+        .slice(3)
+        .join("\n"),
+      [
+        "  engine auto, policy stream, page cache 128 MiB",
+        "    FORM   PAGES  BYTES    PER PAGE",
+        "    zero   100    300 B    3 B",
+        "    delta  10     1.2 KiB  120 B",
+        "  zstd: 2 batches, 2.0 KiB became 1.0 KiB",
+        "  pages unchanged 7",
+        "  CPU encode 12 ms, pack 5 ms",
+      ].join("\n"),
+    );
+  });
+
+  it("of a switchover name the rule and why, and the last decisions; without one what was waited for", () => {
+    const decisions = ["first-pass", "over-budget", "small"].map((rule, i) => ({
+      ...{ atMs: 1_000 * i, pass: i + 1, rule, expectedDowntimeMs: i === 0 ? null : 70 },
+    }));
+    const text = reportText({ ...REPORT, switchover: { rule: "small", decisions } });
+    assert.match(text, /ended by rule small: a stop is short/);
+    assert.match(text, /2\.0 s +3 +small +70 ms/);
+    const open = { rule: null, decisions: decisions.slice(0, 2) };
+    const error = { code: "MIGRATION_TIMEOUT", fields: {}, message: "" };
+    assert.match(
+      reportText({ ...REPORT, status: "aborted", error, switchover: open }),
+      /was not ended\n.*\n.*first-pass.*\n.*over-budget +70 ms\n/,
+    );
+  });
+
   it("of a report say what is proven and what is not", () => {
     assert.match(
       reportText(REPORT),
