@@ -1,5 +1,5 @@
 /**
- * The dynamic rate limit of Clark et al. (NSDI 2005, section 5.3): the first pass at the least rate, each later one at
+ * The dynamic rate limit of Clark et al. (NSDI 2005): the first pass at the least rate, each later one at
  * the rate at which the guest wrote during the one before plus a constant, the stop-and-copy at the highest.
  */
 

@@ -4,6 +4,8 @@
  * pages of a set at random, so that in t ms it dirties set * (1 - e^(-rate t / set)) of them. Rules are judged alone, too.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Convergence, type ConvergenceOrder } from "../../src/migration/convergence.ts";
@@ -296,6 +298,14 @@ describe("rules", () => {
       [],
     );
     for (const { because } of RULES) assert(because.length > 10);
+  });
+
+  it("are all in docs/convergence.md, in their order", () => {
+    const text = readFileSync(join(import.meta.dirname, "../../docs/convergence.md"), "utf8");
+    const rows = RULES.map(({ name, action, mayExceed, because }) => {
+      return `| \`${name}\` | ${action}${mayExceed ? ", also above the limit" : ""} | ${because} |`;
+    });
+    assert(text.includes(`\n${rows.join("\n")}\n`));
   });
 
   it("end nothing above the budget that may not, whatever the situation", () => {
