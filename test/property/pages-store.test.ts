@@ -2,7 +2,8 @@
  * Goal: both sides' page stores are in step by construction, what they keep is what was sent last, and no sequence of
  * calls makes them larger than they may be.
  * Method: the same random sends to two stores that lie in memories of different layout; contents are written where `put`
- * says, and all of it is compared with a plain map after each call.
+ * says, and all of it is compared with a plain map after each call. Which page has which slot is compared with a twin
+ * that follows the words of docs/wire.md.
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -68,6 +69,48 @@ class Side {
   }
 }
 
+/** The rules of docs/wire.md, word by word. */
+class Twin {
+  readonly slots: (number | undefined)[];
+  readonly #counts = new Array<number>(PAGES).fill(0);
+  readonly #free: number[];
+  #hand = 0;
+  #puts = 0;
+
+  constructor(slotCount: number) {
+    this.slots = new Array(Math.min(slotCount, PAGES)).fill(undefined);
+    this.#free = [...this.slots.keys()].reverse();
+  }
+
+  send({ kind, page }: Call): void {
+    const slot = this.slots.indexOf(page);
+    if (kind === "put") return this.#put(page, slot);
+    if (slot < 0) return;
+    this.slots[slot] = undefined;
+    this.#free.push(slot);
+  }
+
+  #put(page: number, slot: number): void {
+    this.#counts[page] = Math.min(7, this.#counts[page]! + 1);
+    if (slot < 0) {
+      const place = this.#free.pop() ?? this.#evicted(this.#counts[page]!);
+      if (place !== undefined) this.slots[place] = page;
+    }
+    if (++this.#puts % Math.max(8 * this.slots.length, 2 * PAGES) !== 0) return;
+    for (const [of, count] of this.#counts.entries()) this.#counts[of] = Math.floor(count / 2);
+  }
+
+  #evicted(count: number): number | undefined {
+    const looked: { slot: number; count: number }[] = [];
+    while (looked.length < Math.min(8, this.slots.length) && looked.at(-1)?.count !== 0) {
+      looked.push({ slot: this.#hand, count: this.#counts[this.slots[this.#hand]!]! });
+      this.#hand = (this.#hand + 1) % this.slots.length;
+    }
+    const least = Math.min(...looked.map((look) => look.count));
+    return least < count ? looked.find((look) => look.count === least)?.slot : undefined;
+  }
+}
+
 const everyPage = Array.from({ length: PAGES }, (_, page) => page);
 
 describe("two page stores that are told the same sends", () => {
@@ -94,6 +137,20 @@ describe("two page stores that are told the same sends", () => {
 });
 
 describe("a page store", () => {
+  it("gives slots by the rules of docs/wire.md", () => {
+    fc.assert(
+      fc.property(slots, calls, (storeSlots, sends) => {
+        const side = new Side(storeSlots, 64);
+        const twin = new Twin(storeSlots);
+        for (const [i, send] of sends.entries()) {
+          side.send(send, i);
+          twin.send(send);
+          for (const page of everyPage) assert.equal(side.slotOf(page), twin.slots.indexOf(page));
+        }
+      }),
+    );
+  });
+
   it("keeps the version sent last of each page it keeps, each in a slot of its own, within its limit", () => {
     fc.assert(
       fc.property(slots, calls, (storeSlots, sends) => {
