@@ -1,4 +1,7 @@
-/** The page engines by name, as data: which forms of a page each may use, in which order it sends, and why it exists. */
+/**
+ * The page engines by name, as data: which forms of a page each may use, in which order it sends, and why it exists. How the
+ * engines of the literature differ from their papers: docs/policies.md.
+ */
 
 /** The forms in which one version of a page crosses the link (docs/encodings.md; numbers: docs/wire.md). */
 export const PAGE_FORMS = ["zero", "same", "delta", "sparse", "wkdm", "raw"] as const;
