@@ -1,8 +1,10 @@
 /** The report's tables as Markdown. */
-import type { BenchResult } from "../../src/bench/mod.ts";
+import { type BenchResult, FIGURES } from "../../src/bench/mod.ts";
+import { engineTable } from "./engines.ts";
 import { factsOf, warningsOf } from "./head.ts";
+import { paperTable, RATIO_FIGURES, RATIO_RULE, ratioTable } from "./ratios.ts";
 import { claimOf, RULE, standings } from "./standing.ts";
-import { CLAIMED, claimTable, clientTable, systemTable, type Table } from "./tables.ts";
+import { CLAIMED, claimTable, clientTable, floorText, systemTable, type Table } from "./tables.ts";
 import { linkText } from "./units.ts";
 
 /** The whole text, which begins with a heading of the second level. */
@@ -23,12 +25,16 @@ export function markdownOf(result: BenchResult): string {
     "### Who wins",
     markdownTable(["cell", "figure", "best Godwit", "best stock", "Godwit / stock", "verdict"], claims),
     RULE,
+    ...ratioParts(result),
     ...cells.flatMap(({ cell, all }) => {
       const client = clientTable(cell, all);
+      const engines = engineTable(all);
       return [
         `### ${cell.name}`,
         `${cell.about} (${cell.memoryMib} MiB, link ${linkText(cell.link)})`,
-        tableText(systemTable(all)),
+        tableText(systemTable(all, cell.floor)),
+        ...(cell.floor === undefined ? [] : [floorText(cell.floor)]),
+        ...(engines === null ? [] : ["Page engine, medians:", tableText(engines)]),
         ...(client === null ? [] : [tableText(client)]),
       ];
     }),
@@ -56,6 +62,19 @@ export function markdownOf(result: BenchResult): string {
         ]),
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+/** Against the best stock system by figure, and against the papers. */
+function ratioParts(result: BenchResult): string[] {
+  const papers = paperTable(result);
+  const tables = RATIO_FIGURES.flatMap((figure) => {
+    const table = ratioTable(result, figure);
+    return table === null ? [] : [`**${FIGURES[figure].label}**`, tableText(table)];
+  });
+  return [
+    ...(tables.length === 0 ? [] : ["### Against the best stock mode", ...tables, RATIO_RULE]),
+    ...(papers === null ? [] : ["### What papers claim", tableText(papers)]),
+  ];
 }
 
 function tableText({ head, rows }: Table): string {

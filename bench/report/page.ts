@@ -3,13 +3,15 @@ import { type BenchResult, type Cell, FIGURES } from "../../src/bench/mod.ts";
 import { barsOf } from "./bars.ts";
 import { type Look, looks } from "./colours.ts";
 import { curvesOf } from "./curves.ts";
+import { engineTable } from "./engines.ts";
 import { factsOf, warningsOf } from "./head.ts";
 import { Html, html } from "./html.ts";
 import { overviewOf } from "./overview.ts";
+import { paperTable, RATIO_FIGURES, RATIO_RULE, ratioTable } from "./ratios.ts";
 import { SCRIPT } from "./script.ts";
 import { type Claim, claimOf, RULE, type Standing, standings } from "./standing.ts";
 import { STYLE } from "./style.ts";
-import { CLAIMED, claimTable, clientTable, kindOf, systemTable, type Table } from "./tables.ts";
+import { CLAIMED, claimTable, clientTable, floorText, kindOf, systemTable, type Table } from "./tables.ts";
 import { timelinesOf } from "./timeline.ts";
 import { linkText, plain } from "./units.ts";
 
@@ -34,6 +36,7 @@ ${warningsOf(result).map((text) => html`<p class="banner">${text}</p>`)}
       ({ cell }) => html`<a href="#cell-${cell.name}">${cell.name}</a>`,
     )}<a href="#curves">Curves</a><a href="#timeline">Timeline</a><a href="#skipped">Skipped and failed</a></nav>
 ${overview(measured)}
+${ratios(result)}
 ${measured.filter(({ cell }) => cell.factor === null).map(({ cell, all }) => cellSection(cell, all, look))}
 ${curves(result, look)}
 ${measured.filter(({ cell }) => cell.factor !== null).map(({ cell, all }) => cellSection(cell, all, look))}
@@ -91,18 +94,32 @@ function scoreText({ ratio, winner }: Claim): string {
       : `${text}, ${winner}`;
 }
 
+function ratios(result: BenchResult): Html | null {
+  const tables = RATIO_FIGURES.flatMap((figure) => {
+    const table = ratioTable(result, figure);
+    return table === null ? [] : [html`<h3>${FIGURES[figure].label}</h3>${tableHtml(table, "ratios")}`];
+  });
+  const papers = paperTable(result);
+  if (tables.length === 0 && papers === null) return null;
+  return html`<section id="ratios">${tables.length === 0 ? null : html`<h2>Against the best stock mode</h2>${tables}<p class="small">${RATIO_RULE}</p>`}
+${papers === null ? null : html`<h2>What papers claim</h2>${tableHtml(papers, "papers")}`}</section>`;
+}
+
 function cellSection(cell: Cell, all: readonly Standing[], look: ReadonlyMap<string, Look>): Html {
   const { workload, memoryMib, cpus, guests } = cell;
   const work = `${guests > 1 ? `${guests} guests of ` : ""}${memoryMib} MiB, ${cpus} vCPU; load ${cell.load}; the oracle writes ${workload.pagesPerSec} pages/s (${workload.mode}) over ${workload.setMib} MiB; link ${linkText(cell.link)}; time limit ${plain(cell.timeLimitMs / 1000)} s`;
   const panels = BARS.flatMap((figure) => barsOf(cell.name, all, figure, look) ?? []);
   const client = clientTable(cell, all);
+  const engines = engineTable(all);
   const unit = all.flatMap(({ samples }) => samples).find(({ ledger }) => ledger.client !== null)?.ledger
     .client?.unit;
   return html`<section class="cell" id="cell-${cell.name}" data-cell="${cell.name}"><h2>${cell.name}</h2>
 <p>${cell.about}</p><p class="small">${work}.</p>
 <div class="grid bars">${panels}</div>
 ${tableHtml(claimTable(CLAIMED.map((figure) => claimOf(all, figure))), "claims")}
-<h3>All systems: median (least – most)</h3>${tableHtml(systemTable(all), "systems")}
+<h3>All systems: median (least – most)</h3>${tableHtml(systemTable(all, cell.floor), "systems")}
+${cell.floor === undefined ? null : html`<p class="small">${floorText(cell.floor)}</p>`}
+${engines === null ? null : html`<h3>Page engine: medians</h3>${tableHtml(engines, "engines")}`}
 ${client === null ? null : html`<h3>What the client saw (${unit ?? ""}); medians, losses summed over all moves</h3>${tableHtml(client, "client")}`}
 </section>`;
 }

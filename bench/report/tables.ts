@@ -1,7 +1,14 @@
 /** The figures as tables: the same cells for the page and for Markdown. */
-import { type Cell, type ClientFigures, FIGURES, type FigureName, summary } from "../../src/bench/mod.ts";
+import {
+  type Cell,
+  type ClientFigures,
+  FIGURES,
+  type FigureName,
+  type Floor,
+  summary,
+} from "../../src/bench/mod.ts";
 import { type Best, type Claim, type Standing, summaryOf, type Winner } from "./standing.ts";
-import { bare, digits, plain, spread, unitFor } from "./units.ts";
+import { amount, bare, digits, plain, spread, unitFor } from "./units.ts";
 
 export interface Table {
   readonly head: readonly string[];
@@ -76,8 +83,14 @@ const COLUMNS: readonly FigureName[] = [
   "energyJoules",
 ];
 
-/** Every system's median and spread. */
-export function systemTable(all: readonly Standing[]): Table {
+/** What `floor` has in the columns of a system. */
+const FLOOR: Partial<Record<FigureName, (floor: Floor) => number | null>> = {
+  migrateTimeMs: ({ linkMs }) => linkMs,
+  wireBytes: ({ packedBytes }) => packedBytes,
+};
+
+/** Every system's median and spread; last the floor, where it was measured. */
+export function systemTable(all: readonly Standing[], floor?: Floor): Table {
   const units = COLUMNS.map((name) =>
     unitFor(FIGURES[name].unit, Math.max(0, ...all.map((standing) => summaryOf(standing, name)?.most ?? 0))),
   );
@@ -90,7 +103,11 @@ export function systemTable(all: readonly Standing[]): Table {
       "extra memory, MiB",
       "memory verified",
     ],
-    rows: all.map((standing) => ({
+    rows: [...all.map(systemRow), ...(floor === undefined ? [] : [floorRow(floor)])],
+  };
+
+  function systemRow(standing: Standing): TableRow {
+    return {
       kind: standing.system.family,
       cells: [
         standing.system.name,
@@ -107,8 +124,16 @@ export function systemTable(all: readonly Standing[]): Table {
         ),
         verifiedText(standing),
       ],
-    })),
-  };
+    };
+  }
+
+  function floorRow(of: Floor): TableRow {
+    const figures = COLUMNS.map((name, i) => {
+      const value = FLOOR[name]?.(of) ?? null;
+      return value === null ? "–" : bare(value, units[i]!);
+    });
+    return { kind: "plain", cells: ["floor", "–", ...figures, "–", "–", "–"] };
+  }
 }
 
 function middle(values: readonly number[]): string {
@@ -185,4 +210,10 @@ function sum(values: readonly number[]): number {
 function summed(values: readonly (number | null)[]): string {
   const known = values.filter((value) => value !== null);
   return known.length === 0 ? "–" : String(sum(known));
+}
+
+/** What the floor of a cell is, in a sentence. */
+export function floorText(floor: Floor): string {
+  const { memoryBytes, nonzeroPages, distinctPages, packedBytes } = floor;
+  return `Floor: the guest's memory before its first move (${amount(memoryBytes, "bytes")}) had ${nonzeroPages} pages that are not zero, ${distinctPages} different ones; zstd packs those to ${amount(packedBytes, "bytes")} at level 19 with one window over all. That is an upper bound of what they say, told once; what the guest writes while it moves comes on top. Its time is that of these bytes on the link.`;
 }
