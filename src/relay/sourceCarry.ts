@@ -114,7 +114,7 @@ export class SourceCarry implements LinkHandler {
       settle: () => proof.settle(),
       room: () => this.#readOn(),
       colliding: context.hooks.colliding,
-      deliveredBytesPerSec: () => this.#link?.stats.deliveredBytesPerSec,
+      link: () => this.#link?.stats,
     });
     const proof = new MemoryProof(memory.kernels, this.#seed, this.#engine.hashed);
     this.#stream = new SourceStream(

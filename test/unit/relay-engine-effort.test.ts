@@ -43,6 +43,7 @@ function measure(world: World, level: number): EffortWindow {
     elapsedMs: WINDOW_MS,
     pages,
     sentBytes: pages * sentBytes,
+    deliveredBytes: pages * sentBytes,
     bodyBytes: level === ASIDE ? 0 : pages * bodyBytes,
     linkFullMs: rate === line ? WINDOW_MS * 0.9 : 0,
     packWaitMs: rate === packer ? WINDOW_MS * 0.8 : 0,
@@ -139,6 +140,17 @@ describe("effort", () => {
     const world = { ...QUIET, lineBytesPerMs: 1e6, encodePagesPerMs: 100, streamPagesPerMs: 100 };
     const levels = run(new Effort(2), world, 30_000);
     assert.ok(share(levels, ASIDE) < 0.05, `${share(levels, ASIDE)} of the time aside`);
+  });
+
+  test("a burst into the link's window is not taken for a fast line", () => {
+    const effort = new Effort(2);
+    const levels = Array.from({ length: 10 }, () => {
+      const { level } = effort;
+      const w = measure({ ...QUIET, lineBytesPerMs: 1e6 }, level);
+      effort.window({ ...w, deliveredBytes: 5000 * w.elapsedMs, linkFullMs: w.elapsedMs * 0.4 });
+      return level;
+    });
+    assert.equal(share(levels, ASIDE), 0);
   });
 
   test("a window without pages says nothing", () => {

@@ -1,5 +1,6 @@
 import type { PageKernels } from "../../../kernels/mod.ts";
 import { GodwitError } from "../../errors/mod.ts";
+import type { LinkStats } from "../../link/mod.ts";
 import {
   type Engine,
   type EngineFigures,
@@ -53,8 +54,8 @@ export interface CodingOptions {
   readonly settle: () => void;
   /** There may be room again. */
   readonly room: () => void;
-  /** What the link delivers; undefined until measured. */
-  readonly deliveredBytesPerSec: () => number | undefined;
+  /** undefined until there is one. */
+  readonly link: () => LinkStats | undefined;
   /** Test hook. */
   readonly colliding: Colliding | undefined;
 }
@@ -222,7 +223,7 @@ export class CodingEngine implements SourceEngine {
         this.#emit(encoder, run.numbers[i]!, run.addresses[i]!, run.lo[i]!, run.hi[i]!);
       return;
     }
-    const bytesPerSec = this.#options.deliveredBytesPerSec() ?? 0;
+    const bytesPerSec = this.#options.link()?.deliveredBytesPerSec ?? 0;
     holding.limitTo(Math.max(HOLD_BYTES_MIN, (bytesPerSec * HOLD_MS) / 1000));
     for (let i = 0; i < run.count; i++) {
       if (run.sweeps[i] === 1) holding.pass();

@@ -44,6 +44,8 @@ export interface EffortWindow {
   readonly pages: number;
   /** Payload bytes given to the link. */
   readonly sentBytes: number;
+  /** Of what was given to the link, what the target has taken: a burst into the window says nothing of the line. */
+  readonly deliveredBytes: number;
   /** Bytes of bodies finished, before packing. */
   readonly bodyBytes: number;
   /** The link took no more. */
@@ -158,7 +160,7 @@ export class Effort {
   }
 
   #standAside(w: EffortWindow, limit: Limit): void {
-    if (limit === "link" && w.sentBytes / w.elapsedMs < FAST_BYTES_PER_MS) {
+    if (limit === "link" && w.deliveredBytes / w.elapsedMs < FAST_BYTES_PER_MS) {
       // The line has become slow: nothing to try.
       this.#aside = false;
       this.#move(1);
@@ -206,7 +208,7 @@ class Line {
   #mostUntilMs = 0;
 
   window(w: EffortWindow, limit: Limit, nowMs: number): void {
-    const bytesPerMs = w.sentBytes / w.elapsedMs;
+    const bytesPerMs = w.deliveredBytes / w.elapsedMs;
     if (limit === "link") {
       this.#fullBytesPerMs = bytesPerMs;
       this.#fullUntilMs = nowMs + LINE_MS;

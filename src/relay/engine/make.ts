@@ -9,16 +9,14 @@ import type { SourceEngine } from "./types.ts";
 /** The engine of this name for one migration. */
 export function makeEngine(
   options: Pick<SourceRelayOptions, "engine" | "pagePolicy">,
-  around: Pick<
-    CodingOptions,
-    "memory" | "outgoing" | "settle" | "room" | "deliveredBytesPerSec" | "colliding"
-  >,
+  around: Pick<CodingOptions, "memory" | "outgoing" | "settle" | "room" | "link" | "colliding">,
 ): SourceEngine {
   const { engine: name, pagePolicy: policy } = options;
   const { memory, outgoing } = around;
   if (name === "plain") return new PlainEngine(outgoing, memory.stream);
   const engine = ENGINES[name];
   const packer = new Packer();
-  const throttle = new Throttle(engine.packing, outgoing, packer, () => performance.now());
+  const inFlightBytes = () => around.link()?.inFlightBytes ?? 0;
+  const throttle = new Throttle(engine.packing, outgoing, packer, inFlightBytes, () => performance.now());
   return new CodingEngine({ ...around, engine, policy, packer, throttle });
 }

@@ -6,6 +6,10 @@ const JOBS_MAX = Math.min(4, availableParallelism());
 /** A shorter body is not worth a job. */
 const PACKED_BYTES_MIN = 128;
 
+/** Of a buffer for a result, and by how much it is larger than the last ones. */
+const CHUNK_BYTES_MIN = 4096;
+const SPARE = 1.25;
+
 interface Job {
   readonly body: Uint8Array;
   readonly level: number;
@@ -26,6 +30,8 @@ export class Packer {
   readonly #now: () => number;
   readonly #waiting: Job[] = [];
   #running = 0;
+  /** What becomes of a byte, of late. */
+  #share = 1;
 
   /** @param now  monotonic, ms */
   constructor(now: () => number = () => performance.now()) {
@@ -54,8 +60,8 @@ export class Packer {
         params: { [constants.ZSTD_c_compressionLevel]: level },
         // Tables fit the size then: level 3 takes two thirds of the time.
         pledgedSrcSize: body.length,
-        // One buffer of the result, without joining.
-        chunkSize: Math.max(64, body.length),
+        // One buffer of the result in most cases, without joining; not longer, because it lives as long as the frame.
+        chunkSize: Math.max(CHUNK_BYTES_MIN, Math.ceil(body.length * Math.min(1, this.#share * SPARE))),
         maxOutputLength: body.length - 1,
       },
       (error, packed) => {
@@ -65,6 +71,7 @@ export class Packer {
           this.batches++;
           this.unpackedBytes += body.length;
           this.bytes += packed.length;
+          this.#share += (packed.length / body.length - this.#share) / 8;
         }
         this.#next();
         // The only error there can be is that the result would be longer than allowed.

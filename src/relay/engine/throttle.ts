@@ -17,6 +17,7 @@ export class Throttle {
   readonly #fixed: number;
   readonly #outgoing: Outgoing;
   readonly #packer: Packer;
+  readonly #inFlightBytes: () => number;
   readonly #now: () => number;
   /** In this window. */
   #pages = 0;
@@ -25,11 +26,19 @@ export class Throttle {
   #contents = 0;
   #before: Counters;
 
-  constructor(packing: Engine["packing"], outgoing: Outgoing, packer: Packer, now: () => number) {
+  /** @param inFlightBytes  given to the link and not taken by the target yet */
+  constructor(
+    packing: Engine["packing"],
+    outgoing: Outgoing,
+    packer: Packer,
+    inFlightBytes: () => number,
+    now: () => number,
+  ) {
     this.#effort = packing === "adaptive" ? new Effort(packer.jobsMax) : undefined;
     this.#fixed = typeof packing === "object" ? packing.level : 0;
     this.#outgoing = outgoing;
     this.#packer = packer;
+    this.#inFlightBytes = inFlightBytes;
     this.#now = now;
     this.#before = this.#counters();
   }
@@ -68,6 +77,7 @@ export class Throttle {
       pages: this.#pages,
       bodyBytes: this.#bodyBytes,
       sentBytes: now.sentBytes - before.sentBytes,
+      deliveredBytes: Math.max(0, now.deliveredBytes - before.deliveredBytes),
       linkFullMs: now.linkFullMs - before.linkFullMs,
       packWaitMs: now.packWaitMs - before.packWaitMs,
       encodeMs: now.encodeMs - before.encodeMs,
@@ -83,6 +93,7 @@ export class Throttle {
     return {
       atMs: this.#now(),
       sentBytes: this.#outgoing.sentBytes,
+      deliveredBytes: this.#outgoing.sentBytes - this.#inFlightBytes(),
       linkFullMs: fullMs,
       packWaitMs: makingMs,
       encodeMs: this.encodeMs,
@@ -94,6 +105,7 @@ export class Throttle {
 interface Counters {
   readonly atMs: number;
   readonly sentBytes: number;
+  readonly deliveredBytes: number;
   readonly linkFullMs: number;
   readonly packWaitMs: number;
   readonly encodeMs: number;
