@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { BATCH_PAGES_MAX, loadKernels, PAGE_BYTES, type PageKernels } from "../../kernels/mod.ts";
-import { beside, copyPages, type Effort, type Figure } from "./figures.ts";
+import { aimNote, beside, copyPages, type Effort, type Figure } from "./figures.ts";
 import { type Contents, fillPages } from "./kernelPages.ts";
 
 const MIB = 2 ** 20;
@@ -182,7 +182,7 @@ function measure(k: PageKernels, kernel: Kernel, effort: Effort, setBytes: numbe
   );
   const { aim } = kernel;
   const notes = [
-    ...(aim === undefined ? [] : [`aim ${aim}${figure.ofCopy < aim ? ", MISSED" : ""}`]),
+    ...(aim === undefined ? [] : [aimNote(aim, figure.ofCopy)]),
     ...(bodyBytes === 0 ? [] : [`${Math.round(bodyBytes / at.pages)} bytes a page`]),
   ];
   return { ...figure, note: notes.join("; ") };

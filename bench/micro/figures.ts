@@ -72,6 +72,11 @@ export function beside(
   return { name, bytesPerSec: median, bestBytesPerSec: most, ofCopy: summary(ratios).median };
 }
 
+/** What is said of an aim: the smallest ratio to a copy that we want. */
+export function aimNote(aim: number, ofCopy: number): string {
+  return `aim ${aim}${ofCopy < aim ? ", MISSED" : ""}`;
+}
+
 /** Copies `count` pages one by one, again from the beginning of `length` bytes: what moving them once more would cost. */
 export function copyPages(bytes: Uint8Array, from: number, to: number, length: number, total: number): void {
   const PAGE_BYTES = 4096;
