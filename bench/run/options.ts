@@ -87,7 +87,7 @@ function benchCommand(): Command {
     .option("--list", "what cells and systems there are, and no measuring")
     .option(
       "--floor",
-      "of each cell also the least that has to cross: its memory, packed as well as possible (a minute or more per cell)",
+      "of each cell also the least that has to cross: its memory, packed as well as possible (minutes per cell)",
     )
     .option("--loopback", "both hosts on loopback even with root: no network for guests")
     .addHelpText(

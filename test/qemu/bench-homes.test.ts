@@ -5,7 +5,7 @@
  * machine's cores bound what the figures can be. All files go to a folder of the test's own, which must be empty after.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -135,9 +135,9 @@ test("a stock move that does not end in its time has failed, and the guest goes 
 test("Godwit moves a guest that was held meanwhile, proves it, and can be slowed on purpose", async () => {
   stock.pause();
   godwit.resume();
-  const { facts, wireBytes } = await moved(godwit, "godwit-precopy", cell.timeLimitMs);
+  const { facts, wireBytes } = await moved(godwit, "godwit-plain", cell.timeLimitMs);
   assertPlausible(facts, wireBytes);
-  assert.equal(facts.equal, true);
+  assert.deepEqual([facts.equal, facts.engine], [true, null]);
   assert.ok(facts.extraRssBytes.source > 2 ** 24 && facts.extraRssBytes.target > 2 ** 24);
   const framesMin = Math.floor(((facts.pages!.sent - facts.pages!.zero) * 4096) / PAYLOAD_BYTES_MAX);
   assert.ok(
@@ -147,6 +147,32 @@ test("Godwit moves a guest that was held meanwhile, proves it, and can be slowed
   assert.deepEqual([godwit.at, godwit.usable], ["b", true]);
   stock.resume();
   await Promise.all([godwit, stock].map((home) => home.guests[0]!.verified(VERIFY_MS)));
+});
+
+test("Godwit's page engine tells what it did, with a small page store, too", async () => {
+  stock.pause();
+  const { facts, wireBytes } = await moved(godwit, "godwit-auto-16m", cell.timeLimitMs);
+  assertPlausible(facts, wireBytes);
+  assert.equal(facts.equal, true);
+  assert.equal(facts.engine?.name, "auto");
+  assert.equal(facts.engine.cacheBytes, 16 * 2 ** 20);
+  assert.notEqual(facts.switchover?.rule ?? "", "");
+  assert.deepEqual([godwit.at, godwit.usable], ["a", true]);
+  stock.resume();
+  await Promise.all([godwit, stock].map((home) => home.guests[0]!.verified(VERIFY_MS)));
+});
+
+test("the memory of a stock guest can be written to a file, and the guest goes on", async () => {
+  const dir = mkdtempSync(join(folder, "dump-"));
+  try {
+    const file = join(dir, "0.memory");
+    await stock.dumpMemory!([file]);
+    const size = statSync(file).size;
+    assert.ok(size >= cell.memoryMib * 2 ** 20 && size % 4096 === 0, `${size}`);
+    await stock.guests[0]!.verified(VERIFY_MS);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });
 
 test("a QEMU is asked what it lacks, and says it", async () => {
