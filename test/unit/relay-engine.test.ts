@@ -318,6 +318,7 @@ describe("the coding engine", () => {
     run(RAM, [[0, page(0)]]);
     engine.flush();
     outgoing.send(DataKind.stream, [bytes(1)]);
+    await sleep(20);
     run(RAM, [[1, page(1)]]);
     assert.deepEqual(kinds(link.sent), [DataKind.pages, DataKind.stream]);
     await sleep(50);
@@ -337,6 +338,22 @@ describe("the coding engine", () => {
     while (outgoing.waitingBytes > 0) await sleep(1);
     assert.deepEqual(kinds(link.sent), [DataKind.pages, DataKind.records, DataKind.records]);
     assert.equal(engine.figures()!.passed, 2);
+    engine.close();
+  });
+
+  test("what QEMU encoded is no base any more", async () => {
+    const { engine, run, memory } = world("auto");
+    run(RAM, [[0, page(0)]]);
+    const start = memory.stream.take()!;
+    engine.page(RAM, 0, PageKind.xbzrle);
+    engine.records(memory.kernels.bytes, start, start + 20, undefined);
+    memory.stream.release(start);
+    run(RAM, [[0, page(0)]]);
+    const { unchanged, forms } = engine.figures()!;
+    assert.deepEqual(
+      { unchanged, raw: forms.raw.pages, delta: forms.delta.pages },
+      { unchanged: 0, raw: 2, delta: 0 },
+    );
     engine.close();
   });
 
