@@ -25,6 +25,7 @@ export interface Plan {
   readonly onTimeout: TimeoutAction;
 }
 
+/** Whether the guest stands still from the beginning, so that there is no end of pre-copy to decide. */
 export function stopsFirst(plan: Plan): boolean {
   return MANNERS[plan.strategy].stopFirst;
 }
