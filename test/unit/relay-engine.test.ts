@@ -126,10 +126,15 @@ describe("the packer", () => {
     assert.ok(packed !== undefined && packed.length < text.length / 10);
     assert.deepEqual(zstdDecompressSync(packed), text);
     assert.equal(await pack(randomBytes(5000)), undefined);
-    // Behind a small result the next buffer is small: a longer one must come whole all the same.
+    // The same context goes on behind what did not pack; and a result may lie in two of its buffers.
     const mixed = Buffer.concat([randomBytes(20_000), bytes(40_000)]);
     assert.deepEqual(zstdDecompressSync((await pack(mixed))!), mixed);
     assert.equal(packer.batches, 2);
+    for (let i = 0; i < 20; i++) {
+      const body = Buffer.concat([randomBytes(60_000), bytes(60_000, i)]);
+      assert.deepEqual(zstdDecompressSync((await pack(body))!), body);
+    }
+    packer.close();
   });
 
   test("jobs beyond what runs at once wait and are all done", async () => {

@@ -208,6 +208,7 @@ export class CodingEngine implements SourceEngine {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#quiet);
+    this.#options.packer.close();
     this.#bodies.close();
   }
 
