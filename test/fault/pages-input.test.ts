@@ -305,6 +305,22 @@ test("frames packed and plain, large and small, arrive in the order of sending",
   await arrives(source, start);
 });
 
+test("each page goes to its block, whether QEMU's record or an entry came before it", LIMIT, async () => {
+  const { source, start } = await begun();
+  // 0..63 lie in the first block, from 64 on in the second.
+  const pages = [1, 70, 2, 3, 71, 72, 4, 73, 5, 6, 74, 7];
+  let seed = 0;
+  for (const round of [15, 3, 12, 9, 6, 0, 10, 5])
+    for (const [i, page] of pages.entries()) {
+      if (((round >> (i % 4)) & 1) === 0) source.batch([[page, noise(seed++)]]);
+      else source.pass(page, noise(seed++), i % 3 > 0);
+    }
+  // What came as a record is no base any more; what came as an entry is.
+  for (const page of pages) source.batch([[page, touched(source.newest.get(page)!, 6)]]);
+  assert.ok(source.encoder.forms.delta.pages > 0);
+  await arrives(source, start);
+});
+
 test("a QEMU that does not read holds the link back, and nothing is lost", LIMIT, async () => {
   qemu.reads = false;
   const source = await connected();

@@ -17,6 +17,7 @@ import {
   encodeConfiguration,
   encodeEos,
   encodeHeader,
+  encodeRecord,
   encodeSectionStart,
   footer,
   PageKind,
@@ -27,6 +28,7 @@ import {
   DataKind,
   encodePagesPrefix,
   encodeProof,
+  encodeRecordsPrefix,
   PAGES_BODY_BYTES_MAX,
   PagesForm,
 } from "../../src/wire/mod.ts";
@@ -285,6 +287,21 @@ export class PagesSource {
     this.begin(packs);
     for (const [page, content] of versions) this.add(page, content);
     if (this.encoder.entries > 0) this.send(DataKind.pages, this.finish(packs));
+  }
+
+  /** A version as QEMU's record in a frame of its own. @param continues  it does not name its block */
+  pass(page: number, content: Uint8Array, continues: boolean): void {
+    const block = this.#numbers.blockOf(page);
+    const offset = this.#numbers.offsetOf(page);
+    const { bytes } = this.#kernels;
+    this.newest.set(page, content.slice());
+    bytes.set(content, this.#pageAt);
+    this.#proof.page(block, offset, PageKind.page, bytes, this.#pageAt, this.#pageAt + PAGE_BYTES);
+    this.#proof.settle();
+    this.store.forget(page);
+    const head = { block, offset, kind: PageKind.page, previous: continues ? block : undefined };
+    const prefix = encodeRecordsPrefix({ context: continues ? block.index : undefined, pages: 1 });
+    this.send(DataKind.records, Buffer.concat([prefix, encodeRecord(head, content)]));
   }
 
   /** These pages as the store has them, in answer to `again`. */
