@@ -23,6 +23,11 @@ import type { RelayFigures } from "../../src/relay/mod.ts";
 const LIMIT = { timeout: 120_000 };
 const LINK_BYTES_PER_SEC = 12.5e6;
 const MIB = 2 ** 20;
+/**
+ * Of a relay, without its page store: 110 MB as a plain relay, the rest are contexts of zstd and bodies of batches. Measured
+ * 127 to 161 MB at the source, 145 to 154 MB at the target, by how long the line makes batches wait.
+ */
+const RELAY_BYTES = 165e6;
 const { qemus } = artefacts();
 const newest = qemus.at(-1);
 
@@ -107,8 +112,8 @@ for (const qemu of qemus) {
       assert.ok(wireBytes.forward < streamBytes * 0.6, `${wireBytes.forward} of ${streamBytes} bytes`);
       assert.ok(engine!.forms.delta.pages > 500, `${engine!.forms.delta.pages} deltas`);
       assert.ok(engine!.packed.bytes < engine!.packed.unpackedBytes);
-      for (const rss of [rssBytes.source, rssBytes.target])
-        assert.ok((rss ?? Infinity) < 150e6 + 64 * MIB, `${rss} bytes resident`);
+      for (const [side, rss] of Object.entries(rssBytes))
+        assert.ok((rss ?? Infinity) < RELAY_BYTES + 64 * MIB, `${side}: ${rss} bytes resident`);
       for (const [stage, ms] of Object.entries(engine!.stageMs)) assert.ok((ms ?? 0) > 0, stage);
       assert.equal(engine!.cacheBytes, 64 * MIB);
     });
@@ -118,7 +123,10 @@ for (const qemu of qemus) {
     test("a page store of 16 MiB will do", LIMIT, async () => {
       const { figures } = await crossing({ cacheBytes: 16 * MIB, passes: 4 });
       assert.ok(figures.engine!.forms.delta.pages > 0);
-      assert.ok((figures.rssBytes.source ?? Infinity) < 150e6 + 16 * MIB, `${figures.rssBytes.source} bytes`);
+      assert.ok(
+        (figures.rssBytes.source ?? Infinity) < RELAY_BYTES + 16 * MIB,
+        `${figures.rssBytes.source} bytes`,
+      );
     });
 
     test("none will do", LIMIT, async () => {
