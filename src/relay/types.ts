@@ -1,7 +1,7 @@
 /** What an agent and its relay say to each other over the IPC channel. Plain JSON. */
 import type { GodwitError, WireError } from "../errors/mod.ts";
 import { type CarriedFigures, NOTHING_CARRIED } from "../migration/mod.ts";
-import type { EngineFigures, EngineName, PolicyName } from "../pages/mod.ts";
+import type { EngineName, PolicyName } from "../pages/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 
 export type RelayOrder =

