@@ -151,6 +151,7 @@ export function loadedPages(
 function sectionEnd(bytes: Buffer, at: number): number {
   let p = at;
   for (;;) {
+    assert(p + 8 <= bytes.length, `no end of the section at ${at}`);
     const flags = bytes[p + 7]! | ((bytes[p + 6]! & 0x0f) << 8);
     if ((flags & 0x10) !== 0) return p;
     const named = (flags & 0x20) === 0 ? 1 + bytes[p + 8]! : 0;
