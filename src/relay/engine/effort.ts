@@ -34,6 +34,8 @@ const HOLD_MS = 2000;
 const HOLD_MS_MAX = 16_000;
 /** Windows in a row that the line must limit before more is done. */
 const PATIENCE = 2;
+/** Windows in a row that the packer must limit before a line that nobody knows is tried with less. */
+const PACKER_PATIENCE = 10;
 /** Windows that a trial of standing aside, or of not, is measured for. */
 const TRIAL_WINDOWS = 2;
 
@@ -80,6 +82,7 @@ export class Effort {
   /** Windows told, ms: the only clock here. */
   #clockMs = 0;
   #limitedByLink = 0;
+  #limitedByPacker = 0;
   /** The first window after a change still has what was begun before it. */
   #settling = false;
   /** Pages per ms while coding, smoothed. */
@@ -121,6 +124,7 @@ export class Effort {
     const rate = w.pages / w.elapsedMs;
     this.#codedRate = this.#codedRate === 0 ? rate : (this.#codedRate + rate) / 2;
     this.#limitedByLink = limit === "link" ? this.#limitedByLink + 1 : 0;
+    this.#limitedByPacker = limit === "packer" ? this.#limitedByPacker + 1 : 0;
     if (limit === "packer" && this.#place > 0 && this.#lessPays(w, rate)) {
       this.#cost.trust(this.#clockMs);
       this.#move(this.#place - 1);
@@ -135,7 +139,9 @@ export class Effort {
   #lessPays(w: EffortWindow, rate: number): boolean {
     if (this.#place > 1) return true;
     const lineBytesPerMs = this.#line.bytesPerMs(this.#clockMs);
-    return lineBytesPerMs === undefined || (lineBytesPerMs * w.pages) / w.bodyBytes > rate * GAIN;
+    if (lineBytesPerMs !== undefined) return (lineBytesPerMs * w.pages) / w.bodyBytes > rate * GAIN;
+    // At first the packer limits even on a slow line, until the window is full for the first time.
+    return this.#line.isFast(this.#clockMs) || this.#limitedByPacker >= PACKER_PATIENCE;
   }
 
   /** Whether the line, being what limits, would carry more pages if more were done to them. */
@@ -195,6 +201,7 @@ export class Effort {
   #move(place: number): void {
     this.#place = place;
     this.#limitedByLink = 0;
+    this.#limitedByPacker = 0;
     this.#settling = true;
   }
 }
@@ -257,9 +264,12 @@ class PackCost {
   }
 }
 
-/** Whoever keeps the others waiting for a good part of the time. */
+/**
+ * Whoever keeps the others waiting for a good part of the time. A window is full until a quarter of it has been taken, and
+ * the line is busy with what is left of it meanwhile: so a link that is full now and then limits.
+ */
 function limitOf(w: EffortWindow): Limit {
-  if (w.linkFullMs >= w.elapsedMs * 0.5) return "link";
+  if (w.linkFullMs >= w.elapsedMs * 0.2) return "link";
   if (w.packWaitMs >= w.elapsedMs * 0.25) return "packer";
   if (w.encodeMs >= w.elapsedMs * 0.5) return "encoder";
   return "stream";
