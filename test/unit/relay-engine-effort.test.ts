@@ -153,6 +153,16 @@ describe("effort", () => {
     assert.equal(share(levels, ASIDE), 0);
   });
 
+  test("a window in which the machine was busy with something else changes nothing on a slow line", () => {
+    const effort = new Effort(2);
+    const world = { ...QUIET, lineBytesPerMs: 25_000, packBytesPerMs: 30_000 };
+    run(effort, world, 900);
+    const before = effort.level;
+    run(effort, { ...world, packBytesPerMs: 3000 }, WINDOW_MS);
+    assert.equal(effort.level, before);
+    assert.ok(before > 0);
+  });
+
   test("a window without pages says nothing", () => {
     const effort = new Effort(2);
     for (let i = 0; i < 100; i++) effort.window({ ...measure(QUIET, 1), pages: 0 });

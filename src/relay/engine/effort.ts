@@ -34,6 +34,8 @@ const HOLD_MS = 2000;
 const HOLD_MS_MAX = 16_000;
 /** Windows in a row that the line must limit before more is done. */
 const PATIENCE = 2;
+/** Windows in a row that the packer must limit before less is packed for a slow line. */
+const LESS_PATIENCE = 4;
 /** Windows in a row that the packer must limit before a line that nobody knows is tried with less. */
 const PACKER_PATIENCE = 10;
 /** Windows that a trial of standing aside, or of not, is measured for. */
@@ -139,7 +141,11 @@ export class Effort {
   #lessPays(w: EffortWindow, rate: number): boolean {
     if (this.#place > 1) return true;
     const lineBytesPerMs = this.#line.bytesPerMs(this.#clockMs);
-    if (lineBytesPerMs !== undefined) return (lineBytesPerMs * w.pages) / w.bodyBytes > rate * GAIN;
+    if (lineBytesPerMs !== undefined && !this.#line.isFast(this.#clockMs)) {
+      // One window in which the machine was busy with something else is no reason: what follows is sent unpacked.
+      if (this.#limitedByPacker < LESS_PATIENCE || w.bodyBytes === 0) return false;
+      return (lineBytesPerMs * w.pages) / w.bodyBytes > Math.max(rate, this.#codedRate) * GAIN;
+    }
     // At first the packer limits even on a slow line, until the window is full for the first time.
     return this.#line.isFast(this.#clockMs) || this.#limitedByPacker >= PACKER_PATIENCE;
   }
