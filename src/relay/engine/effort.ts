@@ -17,6 +17,12 @@ const PACKED_BYTES_PER_MS = 150_000;
 const PACKED_SHARE = 0.5;
 /** A line that is slower than this is slower than any codec: there the engine never stands aside. */
 export const FAST_BYTES_PER_MS = 32_000;
+/**
+ * What was held up somewhere comes in a burst: a line counts as fast when it carries so much over a sample, or so much in one
+ * window that no burst can be the reason.
+ */
+const SAMPLE_MS = 200;
+const BURST_BYTES_PER_MS = 3 * FAST_BYTES_PER_MS;
 /** A page of content as QEMU's record. */
 const RECORD_BYTES = 4104;
 /** Share of the threads' time that a level above 1 may need. */
@@ -25,6 +31,8 @@ const BUSY_MAX = 0.5;
 const IDLE_MAX = 0.35;
 /** What a change must promise. */
 const GAIN = 1.1;
+/** What packing less must promise on a slow line: it is about twice the bytes. */
+const LESS_GAIN = 1.3;
 /** What standing aside must gain to be worth its bytes. */
 const ASIDE_GAIN = 1.15;
 /** How long what was measured of the line counts. */
@@ -32,6 +40,9 @@ const LINE_MS = 5000;
 /** How long a choice is left alone; doubled each time it is confirmed. */
 const HOLD_MS = 2000;
 const HOLD_MS_MAX = 16_000;
+/** The same for packing that was given up on a slow line: shorter, because a machine is busy with others for moments. */
+const PACK_HOLD_MS = 500;
+const PACK_HOLD_MS_MAX = 4000;
 /** Windows in a row that the line must limit before more is done. */
 const PATIENCE = 2;
 /** Windows in a row that the packer must limit before less is packed for a slow line. */
@@ -144,7 +155,7 @@ export class Effort {
     if (lineBytesPerMs !== undefined && !this.#line.isFast(this.#clockMs)) {
       // One window in which the machine was busy with something else is no reason: what follows is sent unpacked.
       if (this.#limitedByPacker < LESS_PATIENCE || w.bodyBytes === 0) return false;
-      return (lineBytesPerMs * w.pages) / w.bodyBytes > Math.max(rate, this.#codedRate) * GAIN;
+      return (lineBytesPerMs * w.pages) / w.bodyBytes > Math.max(rate, this.#codedRate) * LESS_GAIN;
     }
     // At first the packer limits even on a slow line, until the window is full for the first time.
     return this.#line.isFast(this.#clockMs) || this.#limitedByPacker >= PACKER_PATIENCE;
@@ -216,19 +227,28 @@ export class Effort {
 class Line {
   #fullBytesPerMs = 0;
   #fullUntilMs = 0;
-  /** The most that was seen, full or not. */
-  #mostBytesPerMs = 0;
-  #mostUntilMs = 0;
+  #fastUntilMs = 0;
+  /** Of the sample that is being taken. */
+  #bytes = 0;
+  #ms = 0;
 
   window(w: EffortWindow, limit: Limit, nowMs: number): void {
     const bytesPerMs = w.deliveredBytes / w.elapsedMs;
     if (limit === "link") {
-      this.#fullBytesPerMs = bytesPerMs;
+      const known = nowMs < this.#fullUntilMs;
+      this.#fullBytesPerMs = known ? (3 * this.#fullBytesPerMs + bytesPerMs) / 4 : bytesPerMs;
       this.#fullUntilMs = nowMs + LINE_MS;
     }
-    if (bytesPerMs < this.#mostBytesPerMs && nowMs < this.#mostUntilMs) return;
-    this.#mostBytesPerMs = bytesPerMs;
-    this.#mostUntilMs = nowMs + LINE_MS;
+    this.#bytes += w.deliveredBytes;
+    this.#ms += w.elapsedMs;
+    const fast =
+      bytesPerMs >= BURST_BYTES_PER_MS ||
+      (this.#ms >= SAMPLE_MS && this.#bytes / this.#ms >= FAST_BYTES_PER_MS);
+    if (fast) this.#fastUntilMs = nowMs + LINE_MS;
+    if (this.#ms < SAMPLE_MS) return;
+    if (!fast && limit === "link") this.#fastUntilMs = 0;
+    this.#bytes = 0;
+    this.#ms = 0;
   }
 
   /** What it carried when it was full; undefined when it was not of late. */
@@ -237,7 +257,7 @@ class Line {
   }
 
   isFast(nowMs: number): boolean {
-    return (this.bytesPerMs(nowMs) ?? this.#mostBytesPerMs) >= FAST_BYTES_PER_MS;
+    return nowMs < this.#fastUntilMs;
   }
 }
 
@@ -247,7 +267,7 @@ class PackCost {
   share = PACKED_SHARE;
   #msPerByte = 1 / PACKED_BYTES_PER_MS;
   #untilMs = 0;
-  #holdMs = HOLD_MS;
+  #holdMs = PACK_HOLD_MS;
 
   /** @param cost  of the level in use, against level 1 */
   window(w: EffortWindow, cost: number, nowMs: number): void {
@@ -261,7 +281,7 @@ class PackCost {
   /** Packing was given up for what it cost: it is not taken up again for a while, longer each time. */
   trust(nowMs: number): void {
     this.#untilMs = nowMs + this.#holdMs;
-    this.#holdMs = Math.min(HOLD_MS_MAX, this.#holdMs * 2);
+    this.#holdMs = Math.min(PACK_HOLD_MS_MAX, this.#holdMs * 2);
   }
 
   /** At level 1. What was measured long ago, on a machine that was busy then, counts no more. */

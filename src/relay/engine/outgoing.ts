@@ -9,10 +9,10 @@ export interface OutgoingOptions {
   readonly now: () => number;
 }
 
-/** Bytes that may wait here while the link takes more: a few batches, so that packing runs on all threads. */
-export const WAITING_BYTES_MAX = 4 * 120 * 1024;
+/** Bytes that may wait here while the link takes more: some batches, so that packing runs on all threads. */
+export const WAITING_BYTES_MAX = 6 * 120 * 1024;
 /** And while it does not: what is ready when it goes on. */
-export const AHEAD_BYTES_MAX = 2 * 120 * 1024;
+export const AHEAD_BYTES_MAX = 3 * 120 * 1024;
 
 interface Item {
   readonly kind: DataKind;

@@ -1,9 +1,11 @@
-import { availableParallelism } from "node:os";
 import { constants, createZstdCompress, type ZstdCompress } from "node:zlib";
 import { PAYLOAD_BYTES_MAX } from "../../wire/mod.ts";
 
-/** The thread pool of Node has four threads; more jobs at once would only wait there. */
-const JOBS_MAX = Math.min(4, availableParallelism());
+/**
+ * As many as Node's pool has threads, also where there are fewer processors: where these are busy with a guest, a job of half
+ * a ms waits 5 to 10 ms for its turn, and two at once pack 35 MB/s together however little they need.
+ */
+const JOBS_MAX = 4;
 /** A shorter body is not worth a job. */
 const PACKED_BYTES_MIN = 128;
 /** Power of two that no body exceeds. The target refuses frames that ask for more (docs/wire.md). */
