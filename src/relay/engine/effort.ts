@@ -25,9 +25,9 @@ const SAMPLE_MS = 200;
 const BURST_BYTES_PER_MS = 3 * FAST_BYTES_PER_MS;
 /** A page of content as QEMU's record. */
 const RECORD_BYTES = 4104;
-/** Share of the threads' time that a level above 1 may need. */
+/** Share of the processors' time that a level above 1 may need. */
 const BUSY_MAX = 0.5;
-/** A QEMU that is slower than us is left alone while we use less than this share of the threads. */
+/** A QEMU that is slower than us is left alone while we use less than this share of the processors. */
 const IDLE_MAX = 0.35;
 /** What a change must promise. */
 const GAIN = 1.1;
@@ -89,6 +89,7 @@ interface Trial {
  */
 export class Effort {
   readonly #threads: number;
+  readonly #processors: number;
   /** Place in LEVELS while coding. */
   #place = 1;
   #aside = false;
@@ -107,9 +108,13 @@ export class Effort {
   #untilMs = 0;
   #holdMs = HOLD_MS;
 
-  /** @param threads  that pack at once */
-  constructor(threads: number) {
+  /**
+   * @param threads  that pack at once
+   * @param processors  of the machine, as far as packing may use them
+   */
+  constructor(threads: number, processors = threads) {
     this.#threads = threads;
+    this.#processors = processors;
   }
 
   /** One of LEVELS, or ASIDE. */
@@ -167,7 +172,7 @@ export class Effort {
     if (next === LEVELS.length || w.bodyBytes === 0) return false;
     const packMsPerPage = (this.#cost.msPerByte(this.#clockMs) * COST[next]! * w.bodyBytes) / w.pages;
     // Above level 1 there are a few percent to gain, below it half of the bytes.
-    if (next > 1) return rate * packMsPerPage <= this.#threads * BUSY_MAX;
+    if (next > 1) return rate * packMsPerPage <= this.#processors * BUSY_MAX;
     const carried = rate / this.#cost.share;
     return Math.min(carried, this.#threads / packMsPerPage) > rate * GAIN;
   }
@@ -179,7 +184,7 @@ export class Effort {
     if (!this.#line.isFast(this.#clockMs)) return false;
     // Nothing waits for us, and the processors have time left for QEMU.
     const busyMs = w.encodeMs + w.packMs;
-    return limit !== "stream" || busyMs > IDLE_MAX * w.elapsedMs * this.#threads;
+    return limit !== "stream" || busyMs > IDLE_MAX * w.elapsedMs * this.#processors;
   }
 
   #standAside(w: EffortWindow, limit: Limit): void {

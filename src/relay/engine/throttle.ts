@@ -1,9 +1,12 @@
+import { availableParallelism } from "node:os";
 import { PAGE_BYTES } from "../../../kernels/mod.ts";
 import type { Engine } from "../../pages/mod.ts";
 import { Effort } from "./effort.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Packer } from "./packer.ts";
 
+/** More than four jobs are never packed at once. */
+const PROCESSORS = Math.min(4, availableParallelism());
 /** How long is measured before the level is looked at again. */
 const WINDOW_MS = 30;
 /** A page of zeros costs about so much of one with content. */
@@ -34,7 +37,7 @@ export class Throttle {
     inFlightBytes: () => number,
     now: () => number,
   ) {
-    this.#effort = packing === "adaptive" ? new Effort(packer.jobsMax) : undefined;
+    this.#effort = packing === "adaptive" ? new Effort(packer.jobsMax, PROCESSORS) : undefined;
     this.#fixed = typeof packing === "object" ? packing.level : 0;
     this.#outgoing = outgoing;
     this.#packer = packer;
