@@ -1,18 +1,18 @@
 /**
  * How much is done to a page before it leaves: the level follows what limits the rate. Pure: whoever drives it measures.
  *
- * Measured on real guest memory, batches of 120 KiB, per core: level 1 packs about 250 MB/s, level 3 220 MB/s for 1 to 4 %
- * less, level 6 60 MB/s for 5 to 8 % less. So on a slow line idle threads buy bytes, and on a line that is faster than all
- * of it the engine steps aside.
+ * Measured on real guest memory, batches of 124 KiB, per core (packer.ts): level 2 packs 130 to 170 MB/s, and 1 to 6 % better
+ * than levels 1 and 3; level 6 packs a third of that, for 2 to 8 % less. So on a slow line idle threads buy bytes, and on a line
+ * that is faster than all of it the engine steps aside.
  */
 
 /** Where the engine stands aside: QEMU's records leave as they came. */
 export const ASIDE = -1;
 /** zstd levels; 0: entries leave unpacked. */
-export const LEVELS = [0, 1, 3, 6] as const;
-/** CPU time per byte against level 1. */
-const COST: readonly number[] = [0, 1, 1.2, 4.2];
-/** What one thread packs per ms at level 1, and what becomes of it; until measured. */
+export const LEVELS = [0, 2, 6] as const;
+/** CPU time per byte against level 2. */
+const COST: readonly number[] = [0, 1, 3.5];
+/** What one thread packs per ms at level 2, and what becomes of it; until measured. */
 const PACKED_BYTES_PER_MS = 150_000;
 const PACKED_SHARE = 0.5;
 /** A line that is slower than this is slower than any codec: there the engine never stands aside. */
@@ -25,7 +25,7 @@ const SAMPLE_MS = 200;
 const BURST_BYTES_PER_MS = 3 * FAST_BYTES_PER_MS;
 /** A page of content as QEMU's record. */
 const RECORD_BYTES = 4104;
-/** Share of the processors' time that a level above 1 may need. */
+/** Share of the processors' time that a level above 2 may need. */
 const BUSY_MAX = 0.5;
 /** A QEMU that is slower than us is left alone while we use less than this share of the processors. */
 const IDLE_MAX = 0.35;
@@ -171,7 +171,7 @@ export class Effort {
     const next = this.#place + 1;
     if (next === LEVELS.length || w.bodyBytes === 0) return false;
     const packMsPerPage = (this.#cost.msPerByte(this.#clockMs) * COST[next]! * w.bodyBytes) / w.pages;
-    // Above level 1 there are a few percent to gain, below it half of the bytes.
+    // Above level 2 there are a few percent to gain, below it half of the bytes.
     if (next > 1) return rate * packMsPerPage <= this.#processors * BUSY_MAX;
     const carried = rate / this.#cost.share;
     return Math.min(carried, this.#threads / packMsPerPage) > rate * GAIN;
@@ -274,7 +274,7 @@ class PackCost {
   #untilMs = 0;
   #holdMs = PACK_HOLD_MS;
 
-  /** @param cost  of the level in use, against level 1 */
+  /** @param cost  of the level in use, against level 2 */
   window(w: EffortWindow, cost: number, nowMs: number): void {
     if (w.bodyBytes === 0 || w.packMs === 0) return;
     const msPerByte = w.packMs / w.bodyBytes / cost;

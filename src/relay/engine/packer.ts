@@ -8,6 +8,15 @@ import { PAYLOAD_BYTES_MAX } from "../../wire/mod.ts";
 const JOBS_MAX = 4;
 /** A shorter body is not worth a job. */
 const PACKED_BYTES_MIN = 128;
+/**
+ * zstd's own choice for inputs of up to 128 KiB, which a context that goes from body to body cannot know to make: without it
+ * level 1 takes the choice for long streams and gives 5 % more bytes. Measured on a lab guest's memory (126 MB): level 1 63.7 MB,
+ * level 2 59.4, level 3 60.3; on another, full of text, 40.3, 39.8 and 39.7.
+ */
+const SMALL_INPUTS: Readonly<Record<number, { readonly [parameter: number]: number }>> = {
+  1: fast({ hashLog: 13, chainLog: 12, minMatch: 6 }),
+  2: fast({ hashLog: 15, chainLog: 13, minMatch: 5 }),
+};
 /** Power of two that no body exceeds. The target refuses frames that ask for more (docs/wire.md). */
 const WINDOW_LOG = Math.ceil(Math.log2(PAYLOAD_BYTES_MAX));
 
@@ -104,6 +113,7 @@ class Context {
       params: {
         [constants.ZSTD_c_compressionLevel]: level,
         [constants.ZSTD_c_windowLog]: WINDOW_LOG,
+        ...SMALL_INPUTS[level],
       },
       // Results are cut from buffers of this size, one behind the other.
       chunkSize: PAYLOAD_BYTES_MAX,
@@ -139,4 +149,15 @@ class Context {
 /** Whether a body of this length is packed at all. */
 export function worthPacking(bytes: number): boolean {
   return bytes >= PACKED_BYTES_MIN;
+}
+
+function fast(choice: { hashLog: number; chainLog: number; minMatch: number }): {
+  readonly [parameter: number]: number;
+} {
+  return {
+    [constants.ZSTD_c_strategy]: constants.ZSTD_fast,
+    [constants.ZSTD_c_hashLog]: choice.hashLog,
+    [constants.ZSTD_c_chainLog]: choice.chainLog,
+    [constants.ZSTD_c_minMatch]: choice.minMatch,
+  };
 }
