@@ -306,6 +306,7 @@ export class TargetCarry implements LinkHandler {
     if (this.#over) return;
     this.#over = true;
     this.#incoming.end();
+    this.#unpacker.close();
     const figures = this.figures();
     // A failed target must not take a cut stream for a whole one: closing makes QEMU give up.
     this.#qemu.destroy();

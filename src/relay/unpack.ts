@@ -1,4 +1,5 @@
-import { constants, type Zlib, zstdDecompress } from "node:zlib";
+import { constants, createZstdDecompress, type ZstdDecompress } from "node:zlib";
+import { PAGES_BODY_BYTES_MAX } from "../wire/mod.ts";
 
 /**
  * Of the window that a zstd frame may ask for, as a power of two: what it needs to refer to any byte of the largest
@@ -6,14 +7,21 @@ import { constants, type Zlib, zstdDecompress } from "node:zlib";
  */
 const WINDOW_LOG_MAX = 17;
 
-/** A peer's packed body is no zstd frame of this kind, is longer or shorter than said, or has bytes behind it. */
+/** A peer's packed body is no zstd frame of this kind or has bytes behind it; or is longer or shorter than said. */
 export type UnpackFault = "pages_zstd" | "pages_unpacked_size";
 
-/** Unpacks bodies of `pages` frames in Node's thread pool. It bounds one body; how many at once is the caller's business. */
+type Done = (result: Uint8Array | UnpackFault) => void;
+
+/**
+ * Unpacks bodies of `pages` frames in Node's thread pool. It bounds one body; how many at once is the caller's business.
+ * Contexts go from body to body: a new one for each costs a third of the main loop's time in garbage.
+ */
 export class Unpacker {
   /** Time that bodies took in the pool, all together, ms. */
   busyMs = 0;
   readonly #now: () => number;
+  readonly #idle: Context[] = [];
+  #closed = false;
 
   /** @param now  monotonic, ms */
   constructor(now: () => number = () => performance.now()) {
@@ -24,27 +32,73 @@ export class Unpacker {
    * @param packed  of a peer; must not change until `done`
    * @param bodyBytes  what it must unpack to
    */
-  unpack(packed: Uint8Array, bodyBytes: number, done: (result: Uint8Array | UnpackFault) => void): void {
+  unpack(packed: Uint8Array, bodyBytes: number, done: Done): void {
     const startedMs = this.#now();
-    zstdDecompress(
-      packed,
-      {
-        params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
-        maxOutputLength: bodyBytes,
-        // A little more than the body: it comes as one buffer, and the end is seen without another.
-        chunkSize: bodyBytes + 64,
-        info: true,
-      },
-      (error, result) => {
-        this.busyMs += this.#now() - startedMs;
-        if (error !== null)
-          return done(
-            "code" in error && error.code === "ERR_BUFFER_TOO_LARGE" ? "pages_unpacked_size" : "pages_zstd",
-          );
-        const { buffer, engine } = result as unknown as { buffer: Buffer; engine: Zlib };
-        if (engine.bytesWritten !== packed.length) return done("pages_zstd");
-        done(buffer.length === bodyBytes ? buffer : "pages_unpacked_size");
-      },
-    );
+    const context = this.#idle.pop() ?? new Context();
+    context.unpack(packed, bodyBytes, (result) => {
+      this.busyMs += this.#now() - startedMs;
+      if (this.#closed || typeof result === "string") context.close();
+      else this.#idle.push(context);
+      done(result);
+    });
+  }
+
+  /** What is being unpacked is done yet; contexts are given back. */
+  close(): void {
+    this.#closed = true;
+    for (const context of this.#idle.splice(0)) context.close();
+  }
+}
+
+/**
+ * One context of zstd, for one body at a time; after a fault it is of no use any more. A frame whose end mark is cut off, but
+ * nothing else, is found out by the next body only.
+ */
+class Context {
+  readonly #stream: ZstdDecompress;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #bodyBytes = 0;
+  #done: Done | undefined;
+
+  constructor() {
+    this.#stream = createZstdDecompress({
+      params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
+      // A little more than a body: it comes as one buffer, most often.
+      chunkSize: PAGES_BODY_BYTES_MAX + 64,
+    });
+    this.#stream.on("data", (chunk: Buffer) => this.#unpacked(chunk));
+    this.#stream.on("error", () => this.#finish("pages_zstd"));
+    // zstd wants no more although there is more: bytes behind the frame.
+    this.#stream.on("end", () => this.#finish("pages_zstd"));
+  }
+
+  unpack(packed: Uint8Array, bodyBytes: number, done: Done): void {
+    this.#bodyBytes = bodyBytes;
+    this.#done = done;
+    this.#stream.write(packed, () => {
+      if (this.#bytes !== bodyBytes) return this.#finish("pages_unpacked_size");
+      const [first] = this.#chunks;
+      this.#finish(this.#chunks.length === 1 ? first! : Buffer.concat(this.#chunks));
+    });
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+
+  /** In the main loop, between two turns of the thread: nobody reads the packed bytes now. */
+  #unpacked(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes <= this.#bodyBytes) this.#chunks.push(chunk);
+    else this.#finish("pages_unpacked_size");
+  }
+
+  #finish(result: Uint8Array | UnpackFault): void {
+    const done = this.#done;
+    this.#done = undefined;
+    this.#chunks = [];
+    this.#bytes = 0;
+    done?.(result);
   }
 }

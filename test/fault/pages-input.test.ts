@@ -215,7 +215,7 @@ const BOMBS: Record<string, { rule: string; frame: () => Uint8Array }> = {
       }),
   },
   "is cut short": {
-    rule: "pages_zstd",
+    rule: "pages_unpacked_size",
     frame: () =>
       pagesFrame(PagesForm.zstd, packed(body120).subarray(0, -3), { entries: 29, bodyBytes: body120.length }),
   },

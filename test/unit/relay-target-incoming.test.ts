@@ -202,7 +202,7 @@ test("a body unpacks to exactly what was said, or to a rule", async () => {
     assert.equal(Buffer.compare(result, body), 0);
     assert.equal(await unpacked(packed, bytes + 1), "pages_unpacked_size");
     if (bytes > 1) assert.equal(await unpacked(packed, bytes - 1), "pages_unpacked_size");
-    assert.equal(await unpacked(packed.subarray(0, -1), bytes), "pages_zstd");
+    assert.equal(await unpacked(packed.subarray(0, -1), bytes), "pages_unpacked_size");
     assert.equal(await unpacked(Buffer.concat([packed, Uint8Array.of(0)]), bytes), "pages_zstd");
   }
 });
