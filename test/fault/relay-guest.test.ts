@@ -215,6 +215,8 @@ for (const qemu of qemus) {
       await attempt(
         {
           bytesPerSec: 0,
+          // Pages in the clear, so that a changed byte is a changed page and no broken frame.
+          sourceFlags: ["--engine", "plain"],
           via: async (to) => {
             const proxy = await startLinkProxy(tcp(to), { damage: 40 });
             stack.defer(() => proxy.close());

@@ -31,7 +31,7 @@ export async function lay(stack: AsyncDisposableStack, options: RelayPathOptions
   const target = stack.use(new RelayCli("target", ...forward, ...(options.targetFlags ?? [])));
   const to = await target.listening();
   const via = options.via ? await options.via(to) : to;
-  const flags = options.sourceFlags ?? ["--report", report];
+  const flags = ["--report", report, ...(options.sourceFlags ?? [])];
   const source = stack.use(new RelayCli("source", "--listen", `unix:${path}`, "--to", via, ...flags));
   await source.listening();
   return { source, target, path, report };
