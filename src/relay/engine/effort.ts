@@ -45,8 +45,10 @@ const PACK_HOLD_MS = 500;
 const PACK_HOLD_MS_MAX = 4000;
 /** Windows in a row that the line must limit before more is done. */
 const PATIENCE = 2;
+/** And before more is done than packing at all: a few percent are not worth a busy moment. */
+const MORE_PATIENCE = 10;
 /** Windows in a row that the packer must limit before less is packed for a slow line. */
-const LESS_PATIENCE = 4;
+const LESS_PATIENCE = 16;
 /** Windows in a row that the packer must limit before a line that nobody knows is tried with less. */
 const PACKER_PATIENCE = 10;
 /** Windows that a trial of standing aside, or of not, is measured for. */
@@ -148,7 +150,10 @@ export class Effort {
       this.#move(this.#place - 1);
     } else if (this.#asideMayPay(w, rate, limit)) {
       this.#try(true, this.#codedRate);
-    } else if (this.#limitedByLink >= PATIENCE && this.#morePays(w, rate)) {
+    } else if (
+      this.#limitedByLink >= (this.#place === 0 ? PATIENCE : MORE_PATIENCE) &&
+      this.#morePays(w, rate)
+    ) {
       this.#move(this.#place + 1);
     }
   }
