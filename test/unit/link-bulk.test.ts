@@ -121,12 +121,11 @@ for (const byCopy of [false, true])
       units.stop();
       client.destroy();
       server.close();
+      rmSync(folder, { recursive: true, force: true });
     });
     const [accepted] = (await once(server, "connection")) as [net.Socket];
     units.reader = acceptBulk(accepted, units.arena, units, { byCopy });
     await Promise.all([feed(client), units.settle()]);
-    server.close();
-    rmSync(folder, { recursive: true });
   });
 
 test("a client socket is read in bulk", async () => {
