@@ -39,6 +39,7 @@ export class BulkReader {
   #consuming = false;
   #moving: { readonly arena: Arena; readonly chunk: number } | undefined;
   #closed = false;
+  #byCopy = false;
   receivedBytes = 0;
 
   constructor(arena: Arena, consumer: BulkConsumer) {
@@ -68,20 +69,33 @@ export class BulkReader {
     socket.resume();
   }
 
-  /** For sockets that cannot read into a given buffer: copies 'data' events into the arena. */
+  /** For sockets that cannot read into a given buffer: copies what they have read into the arena. */
   bindByCopy(socket: net.Socket): void {
+    this.#byCopy = true;
     this.bind(socket);
-    socket.on("data", (bytes) => {
+    socket.on("readable", () => this.#pull());
+  }
+
+  /**
+   * Takes from the socket what there is room for and no more: what is left there keeps it from saying 'end', which with
+   * 'data' events could come before the last bytes had found their place.
+   */
+  #pull(): void {
+    while (!this.#paused && !this.#closed && !this.#consuming) {
+      const { socket } = this;
+      if (socket.readableLength > 0 && !this.#roll()) return;
+      const bytes = socket.read(Math.min(socket.readableLength, this.#chunkEnd - this.#filled) || undefined);
+      if (bytes === null) return;
       this.receivedBytes += bytes.length;
-      if (!this.#copyIn(bytes as Uint8Array)) socket.pause();
-    });
+      this.#copyIn(bytes as Uint8Array);
+    }
   }
 
   /** Back-pressure: no more `consume` until `resume`. May be called from `consume`. */
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    this.#socket?.pause();
+    if (!this.#byCopy) this.#socket?.pause();
   }
 
   /** Presents what is left at once, then reads on. */
@@ -241,7 +255,8 @@ export class BulkReader {
       this.#stash = undefined;
       if (!this.#copyIn(stash)) return;
     }
-    this.#socket?.resume();
+    if (this.#byCopy) this.#pull();
+    else this.#socket?.resume();
   }
 
   #close(): void {
@@ -267,7 +282,7 @@ export function connectBulk(options: net.NetConnectOpts, arena: Arena, consumer:
  * Reads an accepted socket in bulk. The server needs `pauseOnConnect: true`.
  *
  * Node offers `onread` for client sockets only, so the accepted socket's handle is wrapped in a new Socket. That is
- * undocumented (tried on Node 26): where it cannot be done, 'data' events are copied into the arena instead.
+ * undocumented (tried on Node 26): where it cannot be done, what the socket has read is copied into the arena instead.
  * Use the reader's `socket` from now on, not the accepted one.
  * @param byCopy true forces the fallback
  */
