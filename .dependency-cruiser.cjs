@@ -7,15 +7,16 @@ const ARROWS = {
   wire: [],
   stream: [],
   pages: ["wire", "stream"],
-  migration: ["errors", "wire", "stream", "pages"],
+  paging: [],
+  migration: ["errors", "wire", "stream", "pages", "paging"],
   link: ["errors", "wire"],
   qemu: ["errors"],
-  relay: ["errors", "wire", "stream", "pages", "migration", "link"],
-  agent: ["errors", "pages", "migration", "qemu", "relay"],
+  relay: ["errors", "wire", "stream", "pages", "paging", "migration", "link"],
+  agent: ["errors", "pages", "paging", "migration", "qemu", "relay"],
   bench: ["errors"],
-  cli: ["errors", "stream", "pages", "migration", "qemu", "relay", "agent", "bench"],
+  cli: ["errors", "stream", "pages", "paging", "migration", "qemu", "relay", "agent", "bench"],
 };
-const PURE = ["errors", "wire", "stream", "pages", "migration"];
+const PURE = ["errors", "wire", "stream", "pages", "paging", "migration"];
 const others = (allowed, self) => Object.keys(ARROWS).filter((m) => m !== self && !allowed.includes(m));
 
 module.exports = {

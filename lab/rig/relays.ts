@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import type { EngineName, PolicyName } from "../../src/pages/mod.ts";
+import type { PushOrderName } from "../../src/paging/mod.ts";
 import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../src/relay/mod.ts";
 
 const CHILD = join(import.meta.dirname, "../../src/relay/child.ts");
@@ -66,6 +67,10 @@ export async function startRelayPair(options: {
   readonly pagePolicy?: PolicyName;
   /** Of both sides. Default 64 MiB. */
   readonly pageCacheBytes?: number;
+  /** Default auto. */
+  readonly pushOrder?: PushOrderName;
+  /** Default 256 MiB. */
+  readonly poolBytes?: number;
 }): Promise<{
   readonly source: RigRelay;
   readonly target: RigRelay;
@@ -94,6 +99,8 @@ export async function startRelayPair(options: {
     engine: options.engine ?? "plain",
     pagePolicy: options.pagePolicy ?? "auto",
     pageCacheBytes,
+    pushOrder: options.pushOrder ?? "auto",
+    poolBytes: options.poolBytes ?? 2 ** 28,
     reconnectForMs,
     withholdShut: options.withholdShut ?? false,
     ticket: "rig",

@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
 import { ENGINE_NAMES, POLICY_NAMES } from "../pages/mod.ts";
+import { PUSH_ORDERS } from "../paging/mod.ts";
 import { VM_NAME } from "../qemu/mod.ts";
-import { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX } from "./limits.ts";
+import { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX, POOL_BYTES_MAX } from "./limits.ts";
 
 const vmName = z.string().regex(VM_NAME);
 const address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]{1,253}):\d{1,5}$/, "must be HOST:PORT");
@@ -40,6 +41,19 @@ const orderFields = z.strictObject({
     .nullable()
     .default(null)
     .describe("bytes of the page store at each host; 0: none; null: from the guest's RAM"),
+  pushOrder: z
+    .enum(PUSH_ORDERS)
+    .default("auto")
+    .describe("post-copy: in which order pages leave that the guest has not asked for"),
+  poolBytes: z
+    .int()
+    .min(0)
+    .max(POOL_BYTES_MAX)
+    .nullable()
+    .default(null)
+    .describe(
+      "post-copy: bytes of drained pages at the source; 0: QEMU serves its guest itself; null: from the guest's RAM",
+    ),
   timeoutMs: z
     .int()
     .min(0)

@@ -9,7 +9,7 @@ export type {
   VmBody,
 } from "./api.ts";
 export type { AgentEvent } from "./context.ts";
-export { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX } from "./limits.ts";
+export { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX, POOL_BYTES_MAX } from "./limits.ts";
 export { agentPaths, clientSocket } from "./paths.ts";
 export { VERSION } from "./version.ts";
 export type { Agent, AgentOptions, DoctorOptions, Finding };

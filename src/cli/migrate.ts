@@ -12,8 +12,10 @@ import {
   pageCache,
   pagePolicyOption,
   parsed,
+  pool,
   print,
   printJson,
+  pushOrderOption,
 } from "./options.ts";
 import { exitOf, reportText } from "./outcome.ts";
 import { type Bandwidth, bandwidth, duration } from "./units.ts";
@@ -28,6 +30,8 @@ interface Flags {
   engine: string;
   pagePolicy: string;
   pageCache?: number;
+  pushOrder: string;
+  pool?: number;
   timeout: number;
   onTimeout: string;
   json?: boolean;
@@ -60,6 +64,12 @@ export function migrateCommand(): Command {
       "memory for the pages that the target has, at each host, such as 64MiB; 0B: none (default: the guest's RAM, at most 512MiB)",
       parsed(pageCache),
     )
+    .addOption(pushOrderOption())
+    .option(
+      "--pool <size>",
+      "post-copy: memory for pages taken from the stopped guest, such as 128MiB; 0B: QEMU serves them itself (default: the guest's RAM, at most 256MiB)",
+      parsed(pool),
+    )
     .option("--timeout <time>", "then --on-timeout happens, such as 10m (default: none)", parsed(duration), 0)
     .addOption(
       new Option("--on-timeout <action>", "abort; stop the guest and finish; go to post-copy")
@@ -91,6 +101,7 @@ async function migrate(vm: string, flags: Flags): Promise<void> {
     bandwidthBytesPerSec: flags.bandwidth.maxBytesPerSec,
     bandwidthMinBytesPerSec: flags.bandwidth.minBytesPerSec,
     ...{ engine: flags.engine, pagePolicy: flags.pagePolicy, pageCacheBytes: flags.pageCache ?? null },
+    ...{ pushOrder: flags.pushOrder, poolBytes: flags.pool ?? null },
     ...{ timeoutMs: flags.timeout, onTimeout: flags.onTimeout },
   });
   const report = await follow(client, id, (count, view) => {

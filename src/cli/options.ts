@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { PAGE_CACHE_BYTES_MAX } from "../agent/mod.ts";
+import { PAGE_CACHE_BYTES_MAX, POOL_BYTES_MAX } from "../agent/mod.ts";
 import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import { ENGINE_NAMES, POLICY_NAMES } from "../pages/mod.ts";
+import { PUSH_ORDERS } from "../paging/mod.ts";
 import { formatSize } from "../qemu/mod.ts";
 import { size } from "./units.ts";
 
@@ -34,11 +35,31 @@ export function pagePolicyOption(): Option {
     .default("auto");
 }
 
+/** `--push-order NAME`, of whoever starts a source relay. */
+export function pushOrderOption(): Option {
+  return new Option(
+    "--push-order <name>",
+    "post-copy: in which order pages leave that the guest has not asked for; auto: the best measured",
+  )
+    .choices([...PUSH_ORDERS])
+    .default("auto");
+}
+
 /** Bytes of `--page-cache SIZE`. Errors: USAGE naming the accepted forms and the most. */
 export function pageCache(text: string): number {
+  return pagesUpTo(PAGE_CACHE_BYTES_MAX, text);
+}
+
+/** Bytes of `--pool SIZE`. Errors: USAGE naming the accepted forms and the most. */
+export function pool(text: string): number {
+  return pagesUpTo(POOL_BYTES_MAX, text);
+}
+
+/** Bytes of whole pages. */
+function pagesUpTo(bytesMax: number, text: string): number {
   const bytes = size(text);
-  if (bytes <= PAGE_CACHE_BYTES_MAX) return bytes - (bytes % 4096);
-  throw new GodwitError("USAGE", { problem: `${text} is more than ${formatSize(PAGE_CACHE_BYTES_MAX)}` });
+  if (bytes <= bytesMax) return bytes - (bytes % 4096);
+  throw new GodwitError("USAGE", { problem: `${text} is more than ${formatSize(bytesMax)}` });
 }
 
 /** A command that speaks to the agent. */

@@ -4,8 +4,18 @@ import { Command, Option } from "commander";
 import { EXIT, GodwitError } from "../errors/mod.ts";
 import { type Report, relayReport } from "../migration/mod.ts";
 import type { EngineName, PolicyName } from "../pages/mod.ts";
+import type { PushOrderName } from "../paging/mod.ts";
 import { type RelayEvent, type RelayOptions, type RunningRelay, startRelay } from "../relay/mod.ts";
-import { engineOption, example, note, pageCache, pagePolicyOption, parsed } from "./options.ts";
+import {
+  engineOption,
+  example,
+  note,
+  pageCache,
+  pagePolicyOption,
+  parsed,
+  pool,
+  pushOrderOption,
+} from "./options.ts";
 import { reportText } from "./outcome.ts";
 import { bandwidth, duration } from "./units.ts";
 
@@ -27,6 +37,13 @@ function sourceCommand(): Command {
     .option("--bandwidth <rate>", "cap on the link, for example 1Gbit", parsed(fixedRate), 0)
     .addOption(engineOption())
     .addOption(pagePolicyOption())
+    .addOption(pushOrderOption())
+    .option(
+      "--pool <size>",
+      "post-copy: memory for pages taken from the stopped guest; 0B: QEMU serves them itself",
+      parsed(pool),
+      256 * 2 ** 20,
+    )
     .option("--socket-mode <octal>", "permissions of the socket", octal, 0o600)
     .option("--socket-group <name>", "group of the socket");
   for (const option of common()) command.addOption(option);
@@ -44,6 +61,7 @@ function sourceCommand(): Command {
       socketMode: o.socketMode,
       ...(o.socketGroup === undefined ? {} : { socketGroup: o.socketGroup }),
       ...{ engine: o.engine, pagePolicy: o.pagePolicy, pageCacheBytes: o.pageCache },
+      ...{ pushOrder: o.pushOrder, poolBytes: o.pool },
       withholdShut: false,
       ...link(o),
     }),
@@ -79,6 +97,8 @@ interface CommonFlags {
 interface SourceFlags {
   readonly engine: EngineName;
   readonly pagePolicy: PolicyName;
+  readonly pushOrder: PushOrderName;
+  readonly pool: number;
   readonly listen: string;
   readonly to: string;
   readonly bandwidth: number;

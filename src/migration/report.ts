@@ -5,6 +5,7 @@
  */
 import { EXIT, GodwitError, type WireError } from "../errors/mod.ts";
 import type { EngineFigures } from "../pages/mod.ts";
+import type { PagingFigures } from "../paging/mod.ts";
 
 export const STRATEGIES = ["stop-and-copy", "precopy", "postcopy", "hybrid"] as const;
 export type Strategy = (typeof STRATEGIES)[number];
@@ -80,6 +81,8 @@ export interface Report {
   };
   /** What the page engine did at the source; null for engine `plain`. */
   readonly engine: EngineFigures | null;
+  /** What the pager did in post-copy; null where there was none, or QEMU served its guest itself. */
+  readonly paging: PagingFigures | null;
   /** How the end of pre-copy was decided; null without an agent, or when nothing was decided. */
   readonly switchover: SwitchoverFacts | null;
   /** Post-copy: page requests of the target QEMU. */
@@ -109,6 +112,7 @@ export interface CarriedFigures
     | "wireBytes"
     | "pages"
     | "engine"
+    | "paging"
     | "faults"
     | "reconnects"
     | "equal"
@@ -126,6 +130,7 @@ export const NOTHING_CARRIED: CarriedFigures = {
   wireBytes: { forward: 0, backward: 0 },
   pages: { sent: 0, zero: 0, raw: 0, encoded: 0 },
   engine: null,
+  paging: null,
   faults: 0,
   reconnects: 0,
   equal: null,
@@ -193,7 +198,19 @@ function statusOf(error: WireError | null): ReportStatus {
 }
 
 function measured(carried: CarriedFigures) {
-  const { ramBytes, streamBytes, wireBytes, pages, engine, faults, reconnects, equal, cpuMs, rssBytes } =
-    carried;
-  return { ramBytes, streamBytes, wireBytes, pages, engine, faults, reconnects, equal, cpuMs, rssBytes };
+  const { ramBytes, streamBytes, wireBytes, pages, engine, paging } = carried;
+  const { faults, reconnects, equal, cpuMs, rssBytes } = carried;
+  return {
+    ramBytes,
+    streamBytes,
+    wireBytes,
+    pages,
+    engine,
+    paging,
+    faults,
+    reconnects,
+    equal,
+    cpuMs,
+    rssBytes,
+  };
 }

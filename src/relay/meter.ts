@@ -1,4 +1,5 @@
 import type { EngineFigures } from "../pages/mod.ts";
+import type { PagingFigures } from "../paging/mod.ts";
 import { PageKind } from "../stream/mod.ts";
 import type { Summary } from "./greeting.ts";
 import type { RelayFigures } from "./types.ts";
@@ -15,6 +16,7 @@ export class Meter {
   postcopy = false;
   /** Set by the source relay before each snapshot. */
   engine: EngineFigures | null = null;
+  paging: PagingFigures | null = null;
   backlogBytes = 0;
   deliveredBytesPerSec: number | null = null;
   reconnects = 0;
@@ -69,6 +71,7 @@ export class Meter {
       wireBytes: { ...this.wireBytes },
       pages: { ...this.#pages },
       engine: this.#engineOfBoth(),
+      paging: this.paging,
       faults: this.faults,
       reconnects: this.reconnects,
       equal: this.equal,

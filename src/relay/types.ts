@@ -2,6 +2,7 @@
 import type { GodwitError, WireError } from "../errors/mod.ts";
 import { type CarriedFigures, NOTHING_CARRIED } from "../migration/mod.ts";
 import type { EngineName, PolicyName } from "../pages/mod.ts";
+import type { PushOrderName } from "../paging/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 
 export type RelayOrder =
@@ -72,6 +73,10 @@ export interface SourceRelayOptions {
   readonly pagePolicy: PolicyName;
   /** The most that the page store may take; the smaller of both sides' holds. 0: none. A multiple of 4096. */
   readonly pageCacheBytes: number;
+  /** Post-copy: in which order pages leave that nobody asked for. */
+  readonly pushOrder: PushOrderName;
+  /** Post-copy: the most that drained pages may take. 0: none are, QEMU serves its guest itself. A multiple of 4096. */
+  readonly poolBytes: number;
   /** How long a lost link is tried again, ms. */
   readonly reconnectForMs: number;
   /** Keep the target's SHUT from the source QEMU until `releaseShut`. Only with an agent. */

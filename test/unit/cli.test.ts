@@ -25,6 +25,7 @@ const REPORT: Report = {
   blackoutMs: 43,
   switchover: null,
   engine: null,
+  paging: null,
   passes: 4,
   ramBytes: 2 ** 29,
   streamBytes: 2 ** 28,

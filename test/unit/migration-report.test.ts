@@ -13,6 +13,7 @@ const carried: CarriedFigures = {
   wireBytes: { forward: 71_000, backward: 900 },
   pages: { sent: 30, zero: 10, raw: 17, encoded: 3 },
   engine: null,
+  paging: null,
   faults: 4,
   reconnects: 1,
   equal: true,

@@ -40,6 +40,8 @@ test("hurryStream before the link is up reads nothing of the stream", async () =
         engine: "plain" as const,
         pagePolicy: "auto" as const,
         pageCacheBytes: 0,
+        pushOrder: "auto" as const,
+        poolBytes: 0,
       },
     },
     { event: (event) => void events.push(event), log: () => undefined },

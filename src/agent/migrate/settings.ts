@@ -9,6 +9,15 @@ const PAGE_BYTES = 4096;
 /** Of a larger guest the pages that are written again and again are what a store is for. */
 const PAGE_CACHE_BYTES = 512 * 2 ** 20;
 
+/** Of a larger guest the rest is drained as the pool empties. */
+const POOL_BYTES = 256 * 2 ** 20;
+
+/** What the source relay may take for pages that it drains in post-copy, whole pages. */
+export function poolBytesOf(order: Pick<MigrationOrder, "poolBytes">, ramBytes: number): number {
+  const bytes = order.poolBytes ?? Math.min(ramBytes, POOL_BYTES);
+  return bytes - (bytes % PAGE_BYTES);
+}
+
 /** What each relay may take for its page store, whole pages. */
 export function pageCacheBytesOf(order: Pick<MigrationOrder, "pageCacheBytes">, ramBytes: number): number {
   const bytes = order.pageCacheBytes ?? Math.min(ramBytes, PAGE_CACHE_BYTES);

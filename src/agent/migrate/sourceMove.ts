@@ -34,7 +34,7 @@ import type { SourceRecord } from "./records.ts";
 import { RelayProcess } from "./relayProcess.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
-import { configureSource, pageCacheBytesOf } from "./settings.ts";
+import { configureSource, pageCacheBytesOf, poolBytesOf } from "./settings.ts";
 import { SourceQemu } from "./sourceQemu.ts";
 import { endOfPrecopy, firstBandwidth, Steering } from "./steering.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
@@ -302,6 +302,8 @@ export class SourceMove {
       bandwidthBytesPerSec: firstBandwidth(this.order),
       ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
       pageCacheBytes: this.#pageCacheBytes(),
+      pushOrder: this.order.pushOrder,
+      poolBytes: mayUsePostcopy(this.#state.plan) ? poolBytesOf(this.order, memoryBytesOf(this.#vm.spec)) : 0,
       reconnectForMs: RECONNECT_MS,
       withholdShut: true,
       ticket: this.#ticket,
