@@ -101,19 +101,20 @@ class Connector {
 
   /** Tries until the session goes on, is over, or the time has passed. */
   async #reconnect(): Promise<void> {
-    const { reconnectForMs } = this.#options;
-    const deadlineMs = this.#now() + reconnectForMs;
+    const lostAtMs = this.#now();
     let backoffMs = this.#timing.backoffMsMin;
     while (this.endpoint.isOpen) {
-      const answer = await this.#resume(deadlineMs);
+      const answer = await this.#resume(lostAtMs + this.endpoint.reconnectForMs);
       if ("taken" in answer || !this.endpoint.isOpen) return;
       if (answer.final) {
         this.endpoint.fail(answer.failed);
         return;
       }
-      const leftMs = deadlineMs - this.#now();
+      // Asked anew each time: who takes part in the session may have changed it.
+      const leftMs = lostAtMs + this.endpoint.reconnectForMs - this.#now();
       if (leftMs <= 0) {
-        this.endpoint.fail(new GodwitError("LINK_LOST", { address: this.#address, afterMs: reconnectForMs }));
+        const afterMs = Math.round(this.#now() - lostAtMs);
+        this.endpoint.fail(new GodwitError("LINK_LOST", { address: this.#address, afterMs }));
         return;
       }
       await this.#sleep(Math.min(leftMs, backoffMs * (0.5 + this.#random())));

@@ -32,10 +32,14 @@ export interface EndpointHooks {
   lost(): void;
   /** The session is over. */
   over(error: GodwitError | undefined): void;
+  /** `reconnectForMs` has changed. */
+  patience?(): void;
 }
 
 export class Endpoint implements Link, ConnectionHandler {
   readonly address: string;
+  /** How long a lost connection is tried or awaited; Infinity: without end. */
+  reconnectForMs: number;
   readonly #arena: Arena;
   readonly #now: () => number;
   readonly #timing: Timing;
@@ -63,6 +67,7 @@ export class Endpoint implements Link, ConnectionHandler {
 
   constructor(options: LinkOptions, address: string, hooks: EndpointHooks) {
     this.address = address;
+    this.reconnectForMs = options.reconnectForMs;
     this.#arena = options.arena;
     this.#now = options.now ?? (() => performance.now());
     this.#timing = { ...TIMING, ...options.timing };
@@ -116,12 +121,21 @@ export class Endpoint implements Link, ConnectionHandler {
     this.#end(error);
   }
 
+  prompt(): void {
+    this.#outbox.prompt = true;
+  }
+
   setBandwidth(bytesPerSec: number): void {
     this.#bucket.set(bytesPerSec, this.#now());
     // Whoever waits does so at the old rate.
     clearTimeout(this.#pumpTimer);
     this.#pumpTimer = undefined;
     this.#pump();
+  }
+
+  setReconnectFor(ms: number): void {
+    this.reconnectForMs = ms === 0 ? Number.POSITIVE_INFINITY : ms;
+    this.#hooks.patience?.();
   }
 
   get stats(): LinkStats {
@@ -132,6 +146,7 @@ export class Endpoint implements Link, ConnectionHandler {
       inFlightBytes: this.#outbox.inFlightBytes,
       windowBytes: this.#outbox.windowBytes,
       roundTripMs: this.#liveness?.roundTripMs,
+      roundTripMsMin: this.#outbox.roundTripMsMin,
       deliveredBytesPerSec: this.#outbox.deliveredBytesPerSec,
     };
   }

@@ -23,6 +23,8 @@ import type { Link, LinkHandler } from "./types.ts";
 
 /** Connections that have not said who they are; each costs 16 KiB and a time limit. */
 const PENDING_MAX = 16;
+/** Node's timers take a longer time for 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface Offer {
   readonly link: Link;
@@ -60,6 +62,8 @@ interface Session {
   readonly id: Uint8Array;
   readonly version: number;
   readonly endpoint: Endpoint;
+  /** Since when there is no connection; undefined: there is one. */
+  lostAtMs: number | undefined;
   /** Runs while there is no connection. */
   lostTimer: NodeJS.Timeout | undefined;
 }
@@ -71,6 +75,7 @@ class Listener {
   readonly #server: net.Server;
   readonly #pending = new Set<Connection>();
   readonly #ticketHash: Buffer;
+  readonly #now: () => number;
   #session: Session | undefined;
   /** The session before, for a source that comes back because it did not hear the end. */
   #last: { readonly id: Uint8Array; readonly outcome: GodwitError | undefined } | undefined;
@@ -80,6 +85,7 @@ class Listener {
     this.#options = options;
     this.#timing = { ...TIMING, ...options.timing };
     this.#onSession = onSession;
+    this.#now = options.now ?? (() => performance.now());
     this.#ticketHash = hash(new TextEncoder().encode(options.ticket));
     this.#server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
       this.#accept(socket),
@@ -186,12 +192,14 @@ class Listener {
       version,
       endpoint: new Endpoint(this.#options, address, {
         lost: () => this.#lost(session),
+        patience: () => this.#await(session),
         over: (outcome) => {
           clearTimeout(session.lostTimer);
           this.#last = { id: session.id, outcome };
           this.#session = undefined;
         },
       }),
+      lostAtMs: undefined,
       lostTimer: undefined,
     };
     let handler: LinkHandler;
@@ -241,6 +249,7 @@ class Listener {
       connection.destroy("another connection of the same session came first");
       return;
     }
+    session.lostAtMs = undefined;
     clearTimeout(session.lostTimer);
     const attached = session.endpoint.attach(connection, resume, (point) =>
       connection.send(SessionKind.resumed, 0, encodeResumed(point)),
@@ -249,14 +258,25 @@ class Listener {
   }
 
   #lost(session: Session): void {
-    clearTimeout(session.lostTimer);
+    session.lostAtMs = this.#now();
     if (this.#closing) this.#giveUp(session);
-    else session.lostTimer = setTimeout(() => this.#giveUp(session), this.#options.reconnectForMs);
+    else this.#await(session);
+  }
+
+  /** Awaits a lost connection for as long as its end of the session says now. */
+  #await(session: Session): void {
+    clearTimeout(session.lostTimer);
+    if (session.lostAtMs === undefined) return;
+    const leftMs = session.lostAtMs + session.endpoint.reconnectForMs - this.#now();
+    if (leftMs <= 0) this.#giveUp(session);
+    else session.lostTimer = setTimeout(() => this.#await(session), Math.min(leftMs, TIMER_MS_MAX));
   }
 
   #giveUp(session: Session): void {
     const { address } = session.endpoint;
-    session.endpoint.fail(new GodwitError("LINK_LOST", { address, afterMs: this.#options.reconnectForMs }));
+    const nowMs = this.#now();
+    const afterMs = Math.round(nowMs - (session.lostAtMs ?? nowMs));
+    session.endpoint.fail(new GodwitError("LINK_LOST", { address, afterMs }));
   }
 
   #reject(connection: Connection, reason: GodwitError | typeof FINISHED): void {

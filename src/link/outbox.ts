@@ -51,6 +51,8 @@ export class Outbox {
   inFlightBytes = 0;
   windowBytes: number;
   roundTripMsMin: number | undefined;
+  /** Each frame asks to be acknowledged at once. */
+  prompt = false;
 
   constructor(checksum: Checksum, windowBytesMax: number) {
     this.#checksum = checksum;
@@ -96,7 +98,7 @@ export class Outbox {
     // The receiver acknowledges lazily; four times per window it is asked to do so at once.
     this.#unflaggedBytes += bytes;
     let flags = 0;
-    if (this.#unflaggedBytes >= this.windowBytes >> 2) {
+    if (this.prompt || this.#unflaggedBytes >= this.windowBytes >> 2) {
       this.#unflaggedBytes = 0;
       flags = ACK_SOON;
     }

@@ -37,6 +37,8 @@ export interface LinkStats {
   readonly windowBytes: number;
   /** Smoothed; undefined until measured. */
   readonly roundTripMs: number | undefined;
+  /** The shortest of this connection; undefined until measured. */
+  readonly roundTripMsMin: number | undefined;
   readonly deliveredBytesPerSec: number | undefined;
 }
 
@@ -55,7 +57,14 @@ export interface Link {
   finish(): Promise<void>;
   /** Ends the session at once; the peer is told the reason. Idempotent. */
   abort(error: GodwitError): void;
+  /** From now on each frame asks to be acknowledged as soon as it is released: whoever paces by acknowledgements needs it. */
+  prompt(): void;
   /** Caps what is sent, from now on; retransmissions count. 0 lifts the cap. */
   setBandwidth(bytesPerSec: number): void;
+  /**
+   * How long a lost connection is tried (source) or awaited (target) from now on, ms, counted from its loss; also for
+   * one that is lost already. 0: without end. Each end keeps its own.
+   */
+  setReconnectFor(ms: number): void;
   readonly stats: LinkStats;
 }

@@ -125,6 +125,39 @@ test("when the line does not come back both ends say LINK_LOST", async () => {
   await pair.close();
 });
 
+for (const late of [false, true])
+  test(`a session told to wait without end does so (told ${late ? "after" : "before"} the loss)`, async () => {
+    const pair = await new Pair({ reconnectForMs: 400 }, { reconnectForMs: 400 }).open({ line: true });
+    const patient = () => {
+      for (const link of [pair.link, pair.targetLink]) link.setReconnectFor(0);
+    };
+    if (!late) patient();
+    pair.line!.refuses = true;
+    pair.line!.cut();
+    await Promise.all([
+      pair.source.until(() => pair.source.states.includes("lost")),
+      pair.target.until(() => pair.target.states.includes("lost")),
+    ]);
+    if (late) patient();
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    pair.line!.refuses = false;
+    await pair.source.until(() => pair.source.states.includes("resumed"));
+    await finishBoth(pair);
+    await pair.close();
+  });
+
+test("a session told to wait less long than it has waited already ends at once", async () => {
+  const pair = await new Pair({ reconnectForMs: 60_000 }, { reconnectForMs: 60_000 }).open({ line: true });
+  pair.line!.refuses = true;
+  pair.line!.cut();
+  await pair.target.until(() => pair.target.states.includes("lost"));
+  for (const link of [pair.link, pair.targetLink]) link.setReconnectFor(1);
+  assert.equal((await pair.source.outcome)?.code, "LINK_LOST");
+  assert.equal((await pair.target.outcome)?.code, "LINK_LOST");
+  assert(pair.arenasFree);
+  await pair.close();
+});
+
 test("a target relay that was restarted does not know the session", async () => {
   const pair = await new Pair().open({ line: true });
   // The same port, another process: the old listener goes, a new one takes its place.
