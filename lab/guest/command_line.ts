@@ -1,11 +1,11 @@
 /** The manners in which the guest writes; lab/guest/README.md describes each. */
-export const MANNERS = ["words", "random", "text", "zero", "dup", "read", "idle"] as const;
+export const MANNERS = ["words", "random", "text", "zero", "dup", "read", "scan", "idle"] as const;
 export type Manner = (typeof MANNERS)[number];
 
 export interface Workload {
   /** Working set, MiB of guest memory. Default 64; 128 MiB guests have room for about 48. */
   readonly setMib?: number;
-  /** Page writes per second (page reads in `read`). Default 1000. */
+  /** Page writes per second (page reads in `read` and `scan`). Default 1000. */
   readonly pagesPerSec?: number;
   readonly mode?: Manner;
   /** Seed of contents and order. Default 1. */

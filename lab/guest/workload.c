@@ -22,8 +22,8 @@
 enum { PAGE = 4096, WORDS = PAGE / 8, GROUPS = 128, CONTENTS = 16, CORRUPT_LINES_MAX = 32, CHECK_PAGES = 8 };
 static const uint64_t SLICE_NS = 10 * 1000000ull, MIB = 1 << 20;
 
-enum mode { M_WORDS, M_RANDOM, M_TEXT, M_ZERO, M_DUP, M_READ, M_IDLE, M_COUNT };
-static const char *const MODES[M_COUNT] = {"words", "random", "text", "zero", "dup", "read", "idle"};
+enum mode { M_WORDS, M_RANDOM, M_TEXT, M_ZERO, M_DUP, M_READ, M_SCAN, M_IDLE, M_COUNT };
+static const char *const MODES[M_COUNT] = {"words", "random", "text", "zero", "dup", "read", "scan", "idle"};
 
 /* What the oracle knows of a page. An epoch is one stay in one mode: a page changes over at its first write in it. */
 struct page_state {
@@ -126,7 +126,7 @@ static void render(uint64_t *to, uint64_t page, struct page_state s) {
         if (s.version % 2) memset(to, 0, PAGE);
         else render_random(to, key);
         return;
-    default: /* words, read, idle: version 0 is a heap, and the newest versions stand in their groups */
+    default: /* words, read, scan, idle: version 0 is a heap, and the newest versions stand in their groups */
         render_heap(to, key_of(page, s.epoch, 0));
         for (uint32_t back = 0; back < GROUPS && back < s.version; back++)
             write_group(to, page, s.epoch, s.version - back);
@@ -182,15 +182,32 @@ static void end_pass(uint64_t now) {
     pass_started_ns = now;
 }
 
+/* The next pages of the pass, up to `count`; 0 at its end. */
+static int verify_some(int count) {
+    for (int i = 0; i < count && cursor < pages; i++) verify_page(cursor++);
+    if (cursor < pages) return 1;
+    end_pass(now_ns());
+    return 0; /* at most one pass per slice: a tiny set shall not flood the console */
+}
+
 /* At least CHECK_PAGES pages, so that a starved guest still proves something. */
 static void verify_until(uint64_t deadline_ns) {
-    do {
-        for (int i = 0; i < CHECK_PAGES && cursor < pages; i++) verify_page(cursor++);
-        if (cursor == pages) {
-            end_pass(now_ns());
-            return; /* at most one pass per slice: a tiny set shall not flood the console */
-        }
-    } while (now_ns() < deadline_ns);
+    while (verify_some(CHECK_PAGES) && now_ns() < deadline_ns) {}
+}
+
+/*
+ * A guest that reads is to read in its own order only, also where each page has to be waited for: verification, which
+ * goes through the set in order, takes what it takes when idle from a random reader, one page at least. A sequential
+ * reader's reading is the pass itself.
+ */
+static void verify_beside_work(uint64_t now) {
+    if (writing && rate > 0 && mode == M_SCAN) return;
+    if (writing && mode == M_READ) {
+        uint64_t deadline = now + SLICE_NS * 5 / 100;
+        while (verify_some(1) && now_ns() < deadline) {}
+        return;
+    }
+    verify_until(now + SLICE_NS * (mode == M_IDLE ? 5 : 25) / 100);
 }
 
 /* The test of the oracle itself: one byte of the page that is verified next changes behind its back. */
@@ -211,7 +228,9 @@ static uint64_t pick_page(void) {
 static void work_until(uint64_t deadline_ns, double *due) {
     while (*due >= 1) {
         for (int i = 0; i < CHECK_PAGES && *due >= 1; i++, *due -= 1) {
-            if (mode == M_READ) verify_page(pick_page());
+            if (mode == M_SCAN) {
+                if (!verify_some(1)) return;
+            } else if (mode == M_READ) verify_page(pick_page());
             else write_page(pick_page());
         }
         if (now_ns() >= deadline_ns) return;
@@ -387,7 +406,7 @@ int main(void) {
             broken = 1;
             break_a_page();
         }
-        verify_until(now_ns() + SLICE_NS * (mode == M_IDLE ? 5 : 25) / 100);
+        verify_beside_work(now_ns());
         uint64_t wake = slice - slice % SLICE_NS + SLICE_NS;
         struct timespec until = {.tv_sec = (time_t)(wake / 1000000000), .tv_nsec = (long)(wake % 1000000000)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
