@@ -1,3 +1,6 @@
+export { FaultClock, OPEN_REQUESTS_MAX } from "./faultClock.ts";
+export { makePushOrder } from "./makePushOrder.ts";
+export { PageSet } from "./pageSet.ts";
 export {
   type FaultTimes,
   type PagingFigures,

@@ -10,7 +10,7 @@ import { test } from "node:test";
 
 const ROOT = join(import.meta.dirname, "../..");
 const LINES_MAX = 600;
-const PURE = ["errors", "wire", "stream", "pages", "migration"];
+const PURE = ["errors", "wire", "stream", "pages", "paging", "migration"];
 /** Words that no file may contain, lower case. */
 const FORBIDDEN_WORDS: readonly string[] = [];
 
