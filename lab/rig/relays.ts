@@ -61,6 +61,8 @@ export async function startRelayPair(options: {
   readonly via?: (target: string) => Promise<string>;
   readonly bandwidthBytesPerSec?: number;
   readonly reconnectForMs?: number;
+  /** Default 0: without end. */
+  readonly postcopyReconnectForMs?: number;
   readonly withholdShut?: boolean;
   /** Default plain. */
   readonly engine?: EngineName;
@@ -78,6 +80,7 @@ export async function startRelayPair(options: {
   stop(): Promise<void>;
 }> {
   const reconnectForMs = options.reconnectForMs ?? 30_000;
+  const postcopyReconnectForMs = options.postcopyReconnectForMs ?? 0;
   const pageCacheBytes = options.pageCacheBytes ?? 2 ** 26;
   const target = await startRigRelay({
     side: "target",
@@ -85,7 +88,7 @@ export async function startRelayPair(options: {
     forward: options.incoming,
     insecure: false,
     pageCacheBytes,
-    reconnectForMs,
+    ...{ reconnectForMs, postcopyReconnectForMs },
     ticket: "rig",
   });
   const listen = join(options.folder, "out.sock");
@@ -101,7 +104,7 @@ export async function startRelayPair(options: {
     pageCacheBytes,
     pushOrder: options.pushOrder ?? "auto",
     poolBytes: options.poolBytes ?? 2 ** 28,
-    reconnectForMs,
+    ...{ reconnectForMs, postcopyReconnectForMs },
     withholdShut: options.withholdShut ?? false,
     ticket: "rig",
   });

@@ -54,6 +54,16 @@ const orderFields = z.strictObject({
     .describe(
       "post-copy: bytes of drained pages at the source; 0: QEMU serves its guest itself; null: from the guest's RAM",
     ),
+  postcopyReconnectForMs: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0)
+    .describe("post-copy: how long a lost link is tried again, then the guest is lost; 0: without end"),
+  forcePostcopy: z
+    .boolean()
+    .default(false)
+    .describe("post-copy even when the link was lost during this move's pre-copy"),
   timeoutMs: z
     .int()
     .min(0)
@@ -99,6 +109,10 @@ export const migrationStatusSchema = z.object({
   dirtyBytesPerSec: z.number().nullable(),
   expectedDowntimeMs: z.number().nullable(),
   timeLeftMs: z.number().nullable(),
+  linkLostAt: z
+    .string()
+    .nullable()
+    .describe("since when the link is down (ISO 8601, UTC); null: it is not, or there is none yet"),
   report: z.looseObject({}).nullable().describe("the report, once ended"),
 });
 export type MigrationStatusBody = z.output<typeof migrationStatusSchema>;

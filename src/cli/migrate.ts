@@ -13,6 +13,7 @@ import {
   pagePolicyOption,
   parsed,
   pool,
+  postcopyReconnectOption,
   print,
   printJson,
   pushOrderOption,
@@ -32,6 +33,8 @@ interface Flags {
   pageCache?: number;
   pushOrder: string;
   pool?: number;
+  postcopyReconnectFor: number;
+  forcePostcopy?: boolean;
   timeout: number;
   onTimeout: string;
   json?: boolean;
@@ -70,6 +73,8 @@ export function migrateCommand(): Command {
       "post-copy: memory for pages taken from the stopped guest, such as 128MiB; 0B: QEMU serves them itself (default: the guest's RAM, at most 256MiB)",
       parsed(pool),
     )
+    .addOption(postcopyReconnectOption())
+    .option("--force-postcopy", "go to post-copy even when the link was lost during this move's pre-copy")
     .option("--timeout <time>", "then --on-timeout happens, such as 10m (default: none)", parsed(duration), 0)
     .addOption(
       new Option("--on-timeout <action>", "abort; stop the guest and finish; go to post-copy")
@@ -102,6 +107,8 @@ async function migrate(vm: string, flags: Flags): Promise<void> {
     bandwidthMinBytesPerSec: flags.bandwidth.minBytesPerSec,
     ...{ engine: flags.engine, pagePolicy: flags.pagePolicy, pageCacheBytes: flags.pageCache ?? null },
     ...{ pushOrder: flags.pushOrder, poolBytes: flags.pool ?? null },
+    postcopyReconnectForMs: flags.postcopyReconnectFor,
+    forcePostcopy: flags.forcePostcopy ?? false,
     ...{ timeoutMs: flags.timeout, onTimeout: flags.onTimeout },
   });
   const report = await follow(client, id, (count, view) => {

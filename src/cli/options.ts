@@ -4,7 +4,7 @@ import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import { ENGINE_NAMES, POLICY_NAMES } from "../pages/mod.ts";
 import { PUSH_ORDERS } from "../paging/mod.ts";
 import { formatSize } from "../qemu/mod.ts";
-import { size } from "./units.ts";
+import { duration, size } from "./units.ts";
 
 /** `--socket PATH`, which every command that speaks to the agent has. */
 export function socketOption(): Option {
@@ -33,6 +33,16 @@ export function pagePolicyOption(): Option {
   return new Option("--page-policy <name>", "in which order pages leave; auto: the engine's own")
     .choices([...POLICY_NAMES])
     .default("auto");
+}
+
+/** `--postcopy-reconnect-for TIME`, of whoever starts relays. 0: without end. */
+export function postcopyReconnectOption(): Option {
+  return new Option(
+    "--postcopy-reconnect-for <time>",
+    "post-copy: how long a lost link is tried again, such as 1h, before the guest is given up; 0s: without end",
+  )
+    .argParser(parsed(duration))
+    .default(0, "0s");
 }
 
 /** `--push-order NAME`, of whoever starts a source relay. */

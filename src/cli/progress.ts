@@ -10,6 +10,8 @@ export function progressLine(status: MigrationStatusBody): string {
     if (value !== null) parts.push(say(value));
   };
   add(status.pass, (pass) => `pass ${pass}`);
+  // A local time of day is what people compare with their own clocks.
+  add(status.linkLostAt, (at) => `link lost since ${new Date(at).toTimeString().slice(0, 8)}, trying again`);
   // Before and after memory crosses, the last figures would only mislead.
   if (!CROSSING.has(status.phase)) return parts.join("  ");
   add(status.remainingBytes, (left) => `${bytes(left)} left`);

@@ -14,6 +14,7 @@ import {
   pagePolicyOption,
   parsed,
   pool,
+  postcopyReconnectOption,
   pushOrderOption,
 } from "./options.ts";
 import { reportText } from "./outcome.ts";
@@ -91,6 +92,7 @@ interface CommonFlags {
   readonly keep?: boolean;
   readonly insecure?: boolean;
   readonly reconnectFor: number;
+  readonly postcopyReconnectFor: number;
   readonly ticket: string;
   readonly pageCache: number;
 }
@@ -118,6 +120,7 @@ function common(): Option[] {
     new Option("--reconnect-for <time>", "how long a lost link is tried again")
       .argParser(parsed(duration))
       .default(30_000, "30s"),
+    postcopyReconnectOption(),
     new Option("--page-cache <size>", "memory for the pages that the target has; the smaller of both sides'")
       .argParser(parsed(pageCache))
       .default(256 * 2 ** 20, "256MiB"),
@@ -126,7 +129,8 @@ function common(): Option[] {
 }
 
 function link(o: CommonFlags) {
-  return { insecure: o.insecure ?? false, reconnectForMs: o.reconnectFor, ticket: o.ticket };
+  const { reconnectFor: reconnectForMs, postcopyReconnectFor: postcopyReconnectForMs, ticket } = o;
+  return { insecure: o.insecure ?? false, reconnectForMs, postcopyReconnectForMs, ticket };
 }
 
 /** Runs the relay until its migration has ended (with --keep: until a signal) and sets the exit code. */

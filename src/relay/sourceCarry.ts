@@ -120,7 +120,11 @@ export class SourceCarry implements LinkHandler {
     this.#stream = new SourceStream(
       {
         send: (kind, parts) => sendInPlace(this.#outgoing, memory.stream, kind, parts),
-        barrier: (barrier) => this.#event({ event: "barrier", barrier }),
+        barrier: (barrier) => {
+          this.#event({ event: "barrier", barrier });
+          // From now on nobody can give up without losing the guest.
+          if (barrier === "package") this.#link?.setReconnectFor(context.options.postcopyReconnectForMs);
+        },
         ramKnown: (bytes) => this.#event({ event: "ram", bytes }),
         advised: () => this.#moments.advised(),
       },

@@ -213,6 +213,8 @@ export class TargetCarry implements LinkHandler {
     this.#link.send(DataKind.verdict, [verdict]);
     this.#context.hooks.event({ event: "verdict", barrier, equal: mismatch === undefined });
     if (mismatch !== undefined) throw mismatch;
+    // From now on nobody can give up without losing the guest.
+    if (barrier === "package") this.#link.setReconnectFor(this.#context.options.postcopyReconnectForMs);
     frame.release();
   }
 

@@ -79,6 +79,8 @@ export interface SourceRelayOptions {
   readonly poolBytes: number;
   /** How long a lost link is tried again, ms. */
   readonly reconnectForMs: number;
+  /** The same once the package of a post-copy has passed; 0: without end. */
+  readonly postcopyReconnectForMs: number;
   /** Keep the target's SHUT from the source QEMU until `releaseShut`. Only with an agent. */
   readonly withholdShut: boolean;
   /** One-time word that the target relay must know; empty when none was agreed. */
@@ -95,6 +97,8 @@ export interface TargetRelayOptions {
   readonly pageCacheBytes: number;
   readonly insecure: boolean;
   readonly reconnectForMs: number;
+  /** As at the source. */
+  readonly postcopyReconnectForMs: number;
   readonly ticket: string;
 }
 

@@ -52,7 +52,7 @@ before(async () => {
   relay = await startRelay(
     {
       ...{ side: "target", listen: "127.0.0.1:0", forward: path, pageCacheBytes: 2 ** 20 },
-      ...{ insecure: false, reconnectForMs: 1000, ticket: "" },
+      ...{ insecure: false, reconnectForMs: 1000, postcopyReconnectForMs: 0, ticket: "" },
     },
     {
       event: (event) => events.push(event),

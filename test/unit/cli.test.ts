@@ -101,13 +101,19 @@ describe("figures", () => {
       dirtyBytesPerSec: null,
     };
     const more = { expectedDowntimeMs: null, timeLeftMs: null, ramBytes: null, report: null, ended: false };
+    const linkLostAt = null;
     const order = { id: "m1", vm: "web", to: "b:1", strategy: "precopy" as const, elapsedMs: 5 };
-    const status = { ...order, ...nothing, ...more, phase: "precopy", pass: null };
+    const status = { ...order, ...nothing, ...more, linkLostAt, phase: "precopy", pass: null };
     assert.equal(progressLine(status), "web -> b:1  precopy");
     const known = { pass: 2, remainingBytes: 2 ** 20, wireBytesPerSec: 1e8, timeLeftMs: 0 };
     assert.equal(
       progressLine({ ...status, ...known }),
       "web -> b:1  precopy  pass 2  1.0 MiB left  link 800 Mbit/s  0 ms to go",
+    );
+    const lostAt = new Date(2026, 1, 3, 4, 5, 6).toISOString();
+    assert.equal(
+      progressLine({ ...status, phase: "postcopy", linkLostAt: lostAt }),
+      "web -> b:1  postcopy  link lost since 04:05:06, trying again",
     );
   });
 

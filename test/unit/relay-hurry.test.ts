@@ -35,7 +35,7 @@ test("hurryStream before the link is up reads nothing of the stream", async () =
       to: `127.0.0.1:${(target.address() as net.AddressInfo).port}`,
       ...{
         bandwidthBytesPerSec: 0,
-        reconnectForMs: 1000,
+        ...{ reconnectForMs: 1000, postcopyReconnectForMs: 0 },
         withholdShut: true,
         engine: "plain" as const,
         pagePolicy: "auto" as const,

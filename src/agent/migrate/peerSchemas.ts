@@ -17,6 +17,11 @@ export const prepareSchema = z.strictObject({
   postcopy: z.boolean(),
   /** What the source's relay may take for its page store: the target's takes no more. */
   pageCacheBytes: z.int().min(0).max(PAGE_CACHE_BYTES_MAX),
+  /** Post-copy: how long the target's relay awaits a lost link; 0: without end. */
+  postcopyReconnectForMs: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1),
   qemuVersion: z.string().max(64),
 });
 export type PrepareOrder = z.output<typeof prepareSchema>;

@@ -25,6 +25,7 @@ const UNKNOWN = {
   dirtyBytesPerSec: null,
   expectedDowntimeMs: null,
   timeLeftMs: null,
+  linkLostAt: null,
 } as const;
 
 /** The status of a move that this agent process did not conduct, from its report; null when there is none. */

@@ -86,6 +86,7 @@ export class SourceMove {
   #totalTimeMs: number | null = null;
   #report: Report | null = null;
   #told = false;
+  #linkLostAt: string | null = null;
 
   constructor({ context, order, id, vm, release }: SourceMoveParts) {
     this.id = id;
@@ -133,6 +134,7 @@ export class SourceMove {
       ended: this.#told,
       elapsedMs: Math.round(this.#totalTimeMs ?? this.#elapsedMs()),
       ...this.#meter.read(),
+      linkLostAt: this.#linkLostAt,
       report: this.#told ? (this.#report as Record<string, unknown> | null) : null,
     };
   }
@@ -196,7 +198,10 @@ export class SourceMove {
       this.#emitProgress();
     }
     this.#runner.add(effects);
-    if (after.phase !== before.phase && sourceSettled(after.phase)) void this.#settle();
+    if (after.phase !== before.phase && sourceSettled(after.phase)) {
+      this.#linkLostAt = null;
+      void this.#settle();
+    }
   }
 
   async #prepare(): Promise<void> {
@@ -220,6 +225,7 @@ export class SourceMove {
           postcopy,
           qemuVersion,
           pageCacheBytes,
+          postcopyReconnectForMs: order.postcopyReconnectForMs,
         },
         this.#cancelled.signal,
       );
@@ -304,7 +310,7 @@ export class SourceMove {
       pageCacheBytes: this.#pageCacheBytes(),
       pushOrder: this.order.pushOrder,
       poolBytes: mayUsePostcopy(this.#state.plan) ? poolBytesOf(this.order, memoryBytesOf(this.#vm.spec)) : 0,
-      reconnectForMs: RECONNECT_MS,
+      ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs: this.order.postcopyReconnectForMs },
       withholdShut: true,
       ticket: this.#ticket,
     });
@@ -316,7 +322,9 @@ export class SourceMove {
       this.#steering.relay(event.figures);
     }
     if (event.event === "linkLost" || event.event === "linkResumed") {
-      this.#steering.link(event.event === "linkResumed");
+      const lost = event.event === "linkLost";
+      this.#steering.link(!lost);
+      this.#linkLostAt = lost ? new Date(this.#context.clock.wallMs()).toISOString() : null;
       this.#log.warn({ detail: event.detail }, event.event);
       this.#context.events.emit(`migration.${event.event}`, { id: this.id, detail: event.detail });
     }

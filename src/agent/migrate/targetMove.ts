@@ -154,7 +154,7 @@ export class TargetMove {
   }
 
   async #start(): Promise<void> {
-    const { spec, ticket, postcopy, pageCacheBytes } = this.#order;
+    const { spec, ticket, postcopy, pageCacheBytes, postcopyReconnectForMs } = this.#order;
     const { relays, relayPorts, vms } = this.#context;
     const relay = new RelayProcess(relays.take(), "target", (event) => this.#onRelay(event), this.#log);
     this.#relay = relay;
@@ -169,7 +169,7 @@ export class TargetMove {
       forward,
       insecure: this.#context.insecure,
       pageCacheBytes,
-      reconnectForMs: RECONNECT_MS,
+      ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs },
       ticket,
     });
     const vm = await vms.launchIncoming(spec);
