@@ -1,6 +1,15 @@
 import type { Cell } from "../../src/bench/mod.ts";
 
-export const GROUPS = ["quick", "writers", "papers", "loads", "curves"] as const;
+export const GROUPS = [
+  "quick",
+  "writers",
+  "papers",
+  "loads",
+  "postcopy",
+  "pushorders",
+  "hybrid",
+  "curves",
+] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** A cell as the bench runs it: what a result says of it, and what only the runner needs. */

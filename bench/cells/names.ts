@@ -3,6 +3,7 @@ import { type BenchCell, GROUPS } from "./cell.ts";
 import { CURVE_CELLS } from "./curves.ts";
 import { LOAD_CELLS } from "./loads.ts";
 import { PAPER_CELLS } from "./papers.ts";
+import { POSTCOPY_CELLS } from "./postcopy.ts";
 import { QUICK_CELLS } from "./quick.ts";
 import { WRITER_CELLS } from "./writers.ts";
 
@@ -12,6 +13,7 @@ export const CELLS: readonly BenchCell[] = [
   ...WRITER_CELLS,
   ...PAPER_CELLS,
   ...LOAD_CELLS,
+  ...POSTCOPY_CELLS,
   ...CURVE_CELLS,
 ];
 

@@ -1,5 +1,6 @@
 import type { QemuArtefact } from "../../lab/mod.ts";
 import { mayUsePostcopy } from "../../src/migration/mod.ts";
+import { PUSH_ORDERS, type PushOrderName } from "../../src/paging/mod.ts";
 import { postcopyObstacle } from "../../src/qemu/mod.ts";
 import type { GodwitSystem } from "./types.ts";
 
@@ -33,11 +34,35 @@ function engine(name: NonNullable<GodwitSystem["order"]["engine"]>, about: strin
   return godwit(name, about, { strategy: "precopy", engine: name });
 }
 
+/** What each order pushes that the guest has not asked for. `auto` is `godwit-postcopy`. */
+const ORDERS: Readonly<Record<Exclude<PushOrderName, "auto">, string>> = {
+  demand: "nothing is pushed while the guest asks",
+  linear: "pages are pushed from the first to the last",
+  forward: "pages are pushed upwards from the newest request",
+  bubble: "pages are pushed in both directions from the newest request",
+  bubbles: "pages are pushed in both directions from several requests",
+};
+
+function pushOrders(): GodwitSystem[] {
+  return PUSH_ORDERS.flatMap((pushOrder) =>
+    pushOrder === "auto"
+      ? []
+      : godwit(`postcopy-${pushOrder}`, `post-copy from the start, ${ORDERS[pushOrder]}.`, {
+          strategy: "postcopy",
+          pushOrder,
+        }),
+  );
+}
+
 export const GODWIT_SYSTEMS: readonly GodwitSystem[] = [
   godwit("precopy", "pre-copy, page engine auto.", { strategy: "precopy" }),
   godwit("stop-and-copy", "the guest stopped first, page engine auto.", { strategy: "stop-and-copy" }),
-  godwit("postcopy", "post-copy from the start.", { strategy: "postcopy" }),
+  {
+    ...godwit("postcopy", "post-copy from the start, push order auto.", { strategy: "postcopy" }),
+    alias: "godwit-postcopy-auto",
+  },
   godwit("hybrid", "post-copy after the first pass.", { strategy: "hybrid" }),
+  ...pushOrders(),
   engine("plain", "pre-copy without a page engine: QEMU's records as they come."),
   godwit("auto-16m", "pre-copy, page engine auto with a page store of 16 MiB.", {
     strategy: "precopy",

@@ -61,6 +61,8 @@ const cell = z.object({
     /** So many percent of the set take 90 % of the writes; absent: all pages alike. */
     hotPercent: z.number().int().positive().optional(),
   }),
+  /** Memory that oracle and load together work on, MiB; absent: the oracle's set alone. */
+  workingMib: z.number().int().positive().optional(),
   link: linkShape,
   /** Guests that move at the same time. Figures of such a sample: times are of the last one, the rest is summed. */
   guests: z.number().int().positive(),
