@@ -64,6 +64,8 @@ export interface Report {
   readonly downtimeMs: number | null;
   /** What a client sees: longest gap between two heartbeats of the guest. null where no heartbeat is watched. */
   readonly blackoutMs: number | null;
+  /** The longest time without a heartbeat from the target's RESUME on, up to the first one included. null as above. */
+  readonly gapAfterResumeMs: number | null;
   /** Sweeps over memory: QEMU's dirty-sync-count. */
   readonly passes: number | null;
   /** Guest RAM announced in the stream; 0 when it did not get so far. */
@@ -148,6 +150,7 @@ export interface AgentFacts {
   readonly totalTimeMs: number;
   readonly downtimeMs: number | null;
   readonly blackoutMs: number | null;
+  readonly gapAfterResumeMs: number | null;
   readonly passes: number | null;
   readonly switchover: SwitchoverFacts | null;
   readonly qemu: Both<string | null>;
@@ -181,6 +184,7 @@ export function relayReport(facts: {
     totalTimeMs: facts.carried.elapsedMs,
     downtimeMs: null,
     blackoutMs: null,
+    gapAfterResumeMs: null,
     passes: null,
     switchover: null,
     qemu: { source: null, target: null },

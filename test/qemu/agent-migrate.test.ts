@@ -64,6 +64,8 @@ function assertMoved(report: Report, from: string, to: string): void {
   assert.deepEqual(report.qemu, { source: from, target: to });
   assert(report.downtimeMs !== null && report.downtimeMs > 0);
   assert(report.blackoutMs !== null && report.blackoutMs >= 10);
+  const { gapAfterResumeMs } = report;
+  assert(gapAfterResumeMs !== null && gapAfterResumeMs > 0 && gapAfterResumeMs < report.totalTimeMs + 2_000);
   assert(report.pages.sent === report.pages.zero + report.pages.raw + report.pages.encoded);
   assert(report.ramBytes >= GUEST.memoryMib * 2 ** 20 && report.pages.sent * 4096 >= report.ramBytes);
   assert(report.engine !== null && report.wireBytes.forward < report.streamBytes, "encodings save something");

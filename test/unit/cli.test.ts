@@ -23,6 +23,7 @@ const REPORT: Report = {
   totalTimeMs: 4_200,
   downtimeMs: 31,
   blackoutMs: 43,
+  gapAfterResumeMs: 12,
   switchover: null,
   engine: null,
   paging: null,

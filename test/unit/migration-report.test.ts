@@ -29,6 +29,7 @@ const agent = {
   totalTimeMs: 1500,
   downtimeMs: 40,
   blackoutMs: null,
+  gapAfterResumeMs: null,
   switchover: null,
   passes: 3,
   qemu: { source: "7.2.22", target: "10.0.2" },

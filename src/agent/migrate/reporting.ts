@@ -69,6 +69,7 @@ export async function makeReport(
         ? null
         : round(Math.max(0, resumedAtMs - offsetMs - watched.stoppedAtMs)),
     blackoutMs: listens ? blackout(watched, facts, endedAtMs) : null,
+    gapAfterResumeMs: listens ? gapAfterResume(facts, endedAtMs + offsetMs) : null,
     qemu: { source: vm.qemuVersion, target: watched.targetVersion },
     carried: figures === null ? undefined : carriedWith(figures, facts, watched.equal),
   });
@@ -80,6 +81,16 @@ function blackout(watched: Watched, facts: TargetFacts | null, endedAtMs: number
   const here = vm.serial?.beatsSince(startedAtMonoMs).map(({ wallMs }) => wallMs) ?? [];
   const there = facts.beatsAtMs.map((ms) => ms - offsetMs);
   const gapMs = longestGapMs([...here, ...there], { fromMs: startedAtMs, toMs: endedAtMs + LISTEN_MS });
+  return gapMs === null ? null : round(gapMs);
+}
+
+/** @param endedAtMs  by the target's clock */
+function gapAfterResume(facts: TargetFacts | null, endedAtMs: number): number | null {
+  if (!facts?.beatsAtMs || facts.resumedAtMs === null) return null;
+  const { resumedAtMs, beatsAtMs } = facts;
+  // Until the first beat counts: in post-copy it may have to wait for its pages.
+  const window = { fromMs: resumedAtMs, toMs: endedAtMs + LISTEN_MS };
+  const gapMs = longestGapMs([resumedAtMs, ...beatsAtMs], window);
   return gapMs === null ? null : round(gapMs);
 }
 
