@@ -16,6 +16,8 @@ export interface MigrationFields {
   SOURCE_ABSENT: Record<never, never>;
   SOURCE_STUCK: { vm: string; reason: string };
   TARGET_DISCARDED: Record<never, never>;
+  POSTCOPY_LINK_DROPPED: Record<never, never>;
+  POSTCOPY_NO_CANCEL: Record<never, never>;
   POSTCOPY_LOST: Record<never, never>;
   IN_DOUBT: Record<never, never>;
   ORDER_TOO_LATE: { order: string; phase: string };
@@ -124,6 +126,23 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     retry: true,
     say: () => "The target gave its copy up before it ran; the guest goes on at the source",
     wayOut: "See the target agent's log, then migrate again.",
+  },
+  POSTCOPY_LINK_DROPPED: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: () =>
+      "The link was lost during this move: in post-copy the guest would stand still for as long as that lasts",
+    wayOut: "The move goes on as pre-copy. To have post-copy all the same, order it with --force-postcopy.",
+  },
+  POSTCOPY_NO_CANCEL: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: () =>
+      "In post-copy nothing can be undone: the guest runs at the target, with what it has written there",
+    wayOut:
+      "Wait: a lost link is tried again, `godwit watch` says since when. To give the guest up, end its QEMU's process at the target (`vm show` there has its pid).",
   },
   POSTCOPY_LOST: {
     http: 500,

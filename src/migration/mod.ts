@@ -27,6 +27,7 @@ export {
 export {
   canCancel,
   canPostcopy,
+  refusesPostcopy,
   reportedError,
   type SourceEffect,
   type SourceEvent,

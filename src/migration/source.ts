@@ -10,6 +10,10 @@ export interface SourceState {
   readonly plan: Plan;
   /** Post-copy was ordered and begins as soon as the guest is held. */
   readonly turning: boolean;
+  /** The link was lost during pre-copy. */
+  readonly linkDropped: boolean;
+  /** Post-copy was to begin and the link was not fit for it: the move goes on as pre-copy. */
+  readonly postcopyRefused: boolean;
   /** Our own `stop` holds the guest: QEMU does not start it by itself, an abort has to. */
   readonly held: boolean;
   /** The source relay is running. */
@@ -42,6 +46,7 @@ export type SourceEvent =
   | { readonly type: "relayEnded"; readonly error: WireError | null }
   /** The target agent's word; undefined when it gave none within its time. */
   | { readonly type: "targetSays"; readonly phase: TargetPhase | undefined }
+  | { readonly type: "linkLost" }
   | { readonly type: "timeout" }
   | { readonly type: "askAgain" }
   | { readonly type: "cancel" }
@@ -85,6 +90,8 @@ export function sourceStart(plan: Plan): SourceState {
     phase: "preparing",
     plan,
     turning: false,
+    linkDropped: false,
+    postcopyRefused: false,
     held: false,
     carrying: false,
     gone: false,
@@ -103,6 +110,11 @@ export function canCancel(phase: SourcePhase): boolean {
 /** Whether "go to post-copy now" can be obeyed. */
 export function canPostcopy(state: SourceState): boolean {
   return state.phase === "precopy" && mayUsePostcopy(state.plan);
+}
+
+/** Whether the link is not fit for post-copy: while it is down the guest would stand still, perhaps for ever. */
+export function refusesPostcopy(state: SourceState): boolean {
+  return state.linkDropped && state.plan.forcePostcopy !== true;
 }
 
 /** The error that a report of this state carries. */
@@ -139,6 +151,8 @@ function note(state: SourceState, event: SourceEvent): SourceState {
       return { ...state, delivered: true };
     case "guestHeld":
       return { ...state, held: true };
+    case "linkLost":
+      return { ...state, linkDropped: true };
     default:
       return state;
   }
@@ -231,6 +245,7 @@ function precopy(state: SourceState, event: SourceEvent): Step {
  */
 function toPostcopy(state: SourceState): Step {
   if (state.turning) return [state, []];
+  if (refusesPostcopy(state)) return [{ ...state, postcopyRefused: true }, []];
   return [{ ...state, turning: true }, ["slowStream", "stopGuest"]];
 }
 
@@ -373,6 +388,8 @@ function check(before: SourceState, after: SourceState, effects: readonly Source
   }
   if (effects.includes("startPostcopy"))
     assert(after.held, "before post-copy the guest is stopped by our own order");
+  if (effects.includes("slowStream"))
+    assert(!refusesPostcopy(after), "no post-copy on a link that was lost, unless forced");
   if (effects.includes("dropSource"))
     assert(after.phase === "completed", "only a completed move drops the source");
   if (after.phase === "aborted" || after.phase === "refused")

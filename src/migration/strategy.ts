@@ -23,6 +23,8 @@ const MANNERS: { readonly [S in Strategy]: Manner } = {
 export interface Plan {
   readonly strategy: Strategy;
   readonly onTimeout: TimeoutAction;
+  /** Post-copy also on a link that was lost during this move's pre-copy. Default: no. */
+  readonly forcePostcopy?: boolean;
 }
 
 /** Whether the guest stands still from the beginning, so that there is no end of pre-copy to decide. */

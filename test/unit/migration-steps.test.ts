@@ -146,6 +146,31 @@ test("no answer to the commit is in doubt: said, the source stays still, and onl
   }
 });
 
+test("post-copy is refused on a link that was lost in pre-copy, by whatever it was ordered, unless it is forced", () => {
+  const hybrid: Plan = { ...PRECOPY, strategy: "hybrid" };
+  const late: Plan = { ...PRECOPY, onTimeout: "postcopy" };
+  const now: Plan = { ...PRECOPY, strategy: "postcopy" };
+  const orders: [Plan, SourceEvent][] = [
+    [hybrid, { type: "postcopy" }],
+    [late, { type: "timeout" }],
+    [now, { type: "qemuStatus", status: "active" }],
+  ];
+  for (const [plan, order] of orders) {
+    const dropped: SourceEvent[] = [...TO_PRECOPY, { type: "linkLost" }, order];
+    const refused = source(plan, ...dropped);
+    assert.equal(refused.state.phase, "precopy");
+    assert.equal(refused.state.postcopyRefused, true);
+    assert.deepEqual(refused.effects, []);
+    for (const { state, effects } of [
+      source({ ...plan, forcePostcopy: true }, ...dropped),
+      source(plan, ...TO_PRECOPY, order),
+    ]) {
+      assert.equal(state.turning, true);
+      assert.deepEqual(effects, ["slowStream", "stopGuest"]);
+    }
+  }
+});
+
 test("a failure once post-copy began asks the arbiter before the source runs again", () => {
   const handover: SourceEvent[] = [...TO_PRECOPY, { type: "postcopy" }, { type: "guestHeld" }];
   const plan: Plan = { ...PRECOPY, strategy: "hybrid" };

@@ -8,6 +8,7 @@ import {
   canPostcopy,
   mayUsePostcopy,
   type Report,
+  refusesPostcopy,
   reportedError,
   type SourceEffect,
   type SourceEvent,
@@ -98,7 +99,8 @@ export class SourceMove {
     this.#peer = new PeerClient(order.to);
     this.#startedAtMs = context.clock.wallMs();
     this.#startedAtMonoMs = context.clock.monoMs();
-    this.#state = sourceStart({ strategy: order.strategy, onTimeout: order.onTimeout });
+    const { strategy, onTimeout, forcePostcopy } = order;
+    this.#state = sourceStart({ strategy, onTimeout, forcePostcopy });
     this.#steering = new Steering({
       order,
       elapsedMs: () => this.#elapsedMs(),
@@ -146,15 +148,18 @@ export class SourceMove {
     void this.#prepare();
   }
 
-  /** Errors: ORDER_TOO_LATE. */
+  /** Errors: ORDER_TOO_LATE, POSTCOPY_NO_CANCEL. */
   cancel(): void {
+    if (NO_WAY_BACK.has(this.phase)) throw new GodwitError("POSTCOPY_NO_CANCEL", {});
     if (!canCancel(this.phase))
       throw new GodwitError("ORDER_TOO_LATE", { order: "cancel", phase: this.phase });
     this.#cancelled.abort();
     this.dispatch({ type: "cancel" });
   }
 
-  /** Errors: ORDER_TOO_LATE; USAGE where the migration was not started with post-copy possible. */
+  /**
+   * Errors: ORDER_TOO_LATE, POSTCOPY_LINK_DROPPED; USAGE where the migration was not started with post-copy possible.
+   */
   startPostcopy(): void {
     if (!mayUsePostcopy(this.#state.plan)) {
       const problem =
@@ -164,6 +169,7 @@ export class SourceMove {
     if (!canPostcopy(this.#state)) {
       throw new GodwitError("ORDER_TOO_LATE", { order: "post-copy", phase: this.phase });
     }
+    if (refusesPostcopy(this.#state)) throw new GodwitError("POSTCOPY_LINK_DROPPED", {});
     this.dispatch({ type: "postcopy" });
   }
 
@@ -187,6 +193,7 @@ export class SourceMove {
     this.#state = after;
     const how = endOfPrecopy(before, event, after);
     if (how !== null) this.#steering.ended(how);
+    if (after.postcopyRefused && !before.postcopyRefused) this.#steering.refused();
     if (after.phase !== before.phase) {
       this.#log.info(
         { from: before.phase, to: after.phase, by: event.type, error: after.error },

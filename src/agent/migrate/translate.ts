@@ -14,6 +14,7 @@ export function targetEventOf(event: RelayEvent): TargetEvent | undefined {
 /** undefined: nothing for the machine. */
 export function sourceEventOf(event: RelayEvent): SourceEvent | undefined {
   if (event.event === "listening") return { type: "relayReady" };
+  if (event.event === "linkLost") return { type: "linkLost" };
   return commonEventOf(event);
 }
 
