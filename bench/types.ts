@@ -83,6 +83,7 @@ export interface MoveFacts {
   readonly endedAtMs: number;
   readonly downtimeMs: number | null;
   readonly blackoutMs: number | null;
+  readonly gapAfterResumeMs: number | null;
   readonly passes: number | null;
   readonly streamBytes: number | null;
   readonly pages: { readonly sent: number; readonly zero: number } | null;
@@ -94,6 +95,9 @@ export interface MoveFacts {
   /** As in the ledger; left out by systems that have none. */
   readonly engine?: Ledger["engine"];
   readonly switchover?: Ledger["switchover"];
+  /** Pages that the target QEMU asked for. */
+  readonly requests: number | null;
+  readonly paging?: Ledger["paging"];
   /** About ten a second; `wireBytes` is 0 here, the runner fills it in. `atMs` is from the order. */
   readonly timeline: readonly TimelinePoint[];
   /** Why the move failed; null when it was completed. */

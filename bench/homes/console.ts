@@ -72,6 +72,13 @@ export class GuestConsole {
     return longestMs;
   }
 
+  /** The longest time without a heartbeat within a span; what passes until the first one counts as well. */
+  silenceMs(fromMs: number, toMs: number): number {
+    const inside = this.#beatsAtMs.filter((ms) => ms > fromMs && ms <= toMs);
+    const edges = [fromMs, ...inside, toMs];
+    return edges.slice(1).reduce((longest, ms, i) => Math.max(longest, ms - edges[i]!), 0);
+  }
+
   #take(line: string, atMs: number): void {
     if (line.trim() === "") return;
     this.#oracle.feed(`${line}\n`, atMs);

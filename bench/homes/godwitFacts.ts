@@ -33,6 +33,7 @@ export async function godwitFacts(move: GodwitMoved, around: Surroundings): Prom
   return {
     ...{ orderedAtMs, endedAtMs, blackoutMs, error },
     migrateAtMs: move.migrateAtMs,
+    gapAfterResumeMs: report?.gapAfterResumeMs ?? null,
     downtimeMs: report?.downtimeMs ?? null,
     passes: report?.passes ?? move.timeline.at(-1)?.passes ?? null,
     streamBytes: carried ? report.streamBytes : null,
@@ -43,6 +44,8 @@ export async function godwitFacts(move: GodwitMoved, around: Surroundings): Prom
     equal: report?.equal ?? null,
     engine: report?.engine ?? null,
     switchover: report?.switchover ?? null,
+    requests: carried ? report.faults : null,
+    paging: report?.paging ?? null,
     timeline: move.timeline,
   };
 }

@@ -203,6 +203,11 @@ class StockMove {
     }
   }
 
+  #gapAfterResumeMs(endedAtMs: number): number | null {
+    const fromMs = this.#watch?.resumeReadAtMs ?? null;
+    return fromMs === null ? null : this.#o.console.silenceMs(fromMs, endedAtMs + LISTEN_MS);
+  }
+
   #facts(endedAtMs: number, error: string | null, cpu: { source: CpuMs; target: CpuMs }): MoveFacts {
     const watch = this.#watch;
     const ram = this.#migrateAtMs === null ? undefined : watch?.ram;
@@ -215,6 +220,7 @@ class StockMove {
       endedAtMs,
       downtimeMs: error === null && downtimeMs !== null ? Math.max(0, downtimeMs) : null,
       blackoutMs: this.#o.console.longestGapMs(this.#orderedAtMs, endedAtMs + LISTEN_MS),
+      gapAfterResumeMs: error === null ? this.#gapAfterResumeMs(endedAtMs) : null,
       passes: ram?.["dirty-sync-count"] ?? null,
       streamBytes: ram?.transferred ?? null,
       pages: ram === undefined ? null : { sent: ram.normal + ram.duplicate, zero: ram.duplicate },
@@ -222,6 +228,8 @@ class StockMove {
       guestCpuMs: cpu.source.vcpuMs + cpu.target.vcpuMs,
       extraRssBytes: { source: 0, target: 0 },
       equal: null,
+      switchover: error === null && watch !== null ? { rule: watch.endOfPrecopy, decisions: [] } : null,
+      requests: ram?.["postcopy-requests"] ?? null,
       timeline: watch?.timeline ?? [],
       error,
     };

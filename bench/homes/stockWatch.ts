@@ -30,6 +30,7 @@ export class StockWatch {
   readonly #off: (() => void)[];
   #timer: NodeJS.Timeout | undefined;
   #status = "setup";
+  #wasPostcopy = false;
   #asking = false;
   #closed = false;
 
@@ -88,6 +89,11 @@ export class StockWatch {
     return this.#status.startsWith("postcopy");
   }
 
+  /** What ended pre-copy of a move that was completed: our order, or QEMU's own limit. */
+  get endOfPrecopy(): "post-copy" | "downtime-limit" {
+    return this.#wasPostcopy ? "post-copy" : "downtime-limit";
+  }
+
   /** One more point of the timeline. */
   take(info: MigrationInfo, atMs: number): void {
     const { ram, status } = info;
@@ -114,6 +120,7 @@ export class StockWatch {
     if (event === "MIGRATION_PASS" && Number(data["pass"]) >= 2) this.#swept.resolve();
     if (event !== "MIGRATION") return;
     this.#status = String(data["status"]);
+    this.#wasPostcopy ||= this.inPostcopy;
     if (this.#status === "active") this.#active.resolve();
     const end = ENDS.find((status) => status === this.#status);
     if (end === undefined) return;

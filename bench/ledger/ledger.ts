@@ -42,6 +42,7 @@ export function ledgerOf(input: LedgerInput): Ledger {
     migrateTimeMs: completed && migrateAtMs !== null ? last.endedAtMs - migrateAtMs : null,
     downtimeMs: most(facts.map((one) => one.downtimeMs)),
     blackoutMs: most(facts.map((one) => one.blackoutMs)),
+    gapAfterResumeMs: most(facts.map((one) => one.gapAfterResumeMs)),
     passes: most(facts.map((one) => one.passes)),
     wireBytes,
     interfaceBytes,
@@ -56,6 +57,8 @@ export function ledgerOf(input: LedgerInput): Ledger {
     client,
     ...(last.engine !== undefined && { engine: last.engine }),
     ...(last.switchover !== undefined && { switchover: last.switchover }),
+    requests: total(facts.map((one) => one.requests)),
+    ...(last.paging !== undefined && { paging: last.paging }),
     timeline: withWireBytes(last.timeline, wirePoints, last.orderedAtMs),
   };
 }

@@ -1,4 +1,4 @@
-/** What Godwit's page engine did in a cell, and how its pre-copy ended. */
+/** What Godwit's page engine did in a cell. */
 import { type EngineWork, summary } from "../../src/bench/mod.ts";
 import type { Standing } from "./standing.ts";
 import type { Table } from "./tables.ts";
@@ -13,7 +13,6 @@ export function engineTable(all: readonly Standing[]): Table | null {
     if (seen.length === 0) return [];
     const middle = (of: (work: EngineWork) => number) => summary(seen.map(of)).median;
     const whole = (of: (work: EngineWork) => number) => String(Math.round(middle(of)));
-    const rules = new Set(completed.flatMap(({ ledger }) => ledger.switchover?.rule ?? []));
     return [
       {
         kind: system.family,
@@ -31,7 +30,6 @@ export function engineTable(all: readonly Standing[]): Table | null {
           whole((work) => work.passed),
           whole((work) => work.repaired),
           `${stage(seen, "encode")} + ${stage(seen, "pack")}`,
-          [...rules].join(", ") || "–",
         ],
       },
     ];
@@ -48,7 +46,6 @@ export function engineTable(all: readonly Standing[]): Table | null {
       "passed as they came",
       "repaired",
       "encode + pack, CPU ms",
-      "pre-copy ended by",
     ],
     rows,
   };

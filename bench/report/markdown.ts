@@ -2,6 +2,7 @@
 import { type BenchResult, FIGURES } from "../../src/bench/mod.ts";
 import { engineTable } from "./engines.ts";
 import { factsOf, warningsOf } from "./head.ts";
+import { pagingTable, postcopySections } from "./postcopy.ts";
 import { paperTable, RATIO_FIGURES, RATIO_RULE, ratioTable } from "./ratios.ts";
 import { claimOf, RULE, standings } from "./standing.ts";
 import { CLAIMED, claimTable, clientTable, floorText, systemTable, type Table } from "./tables.ts";
@@ -26,15 +27,18 @@ export function markdownOf(result: BenchResult): string {
     markdownTable(["cell", "figure", "best Godwit", "best stock", "Godwit / stock", "verdict"], claims),
     RULE,
     ...ratioParts(result),
+    ...postcopySections(result).flatMap(({ title, table, note }) => [`### ${title}`, tableText(table), note]),
     ...cells.flatMap(({ cell, all }) => {
       const client = clientTable(cell, all);
       const engines = engineTable(all);
+      const paging = pagingTable(cell, all);
       return [
         `### ${cell.name}`,
         `${cell.about} (${cell.memoryMib} MiB, link ${linkText(cell.link)})`,
         tableText(systemTable(all, cell.floor)),
         ...(cell.floor === undefined ? [] : [floorText(cell.floor)]),
         ...(engines === null ? [] : ["Page engine, medians:", tableText(engines)]),
+        ...(paging === null ? [] : ["Post-copy, medians:", tableText(paging)]),
         ...(client === null ? [] : [tableText(client)]),
       ];
     }),

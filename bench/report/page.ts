@@ -7,6 +7,7 @@ import { engineTable } from "./engines.ts";
 import { factsOf, warningsOf } from "./head.ts";
 import { Html, html } from "./html.ts";
 import { overviewOf } from "./overview.ts";
+import { pagingTable, postcopySections } from "./postcopy.ts";
 import { paperTable, RATIO_FIGURES, RATIO_RULE, ratioTable } from "./ratios.ts";
 import { SCRIPT } from "./script.ts";
 import { type Claim, claimOf, RULE, type Standing, standings } from "./standing.ts";
@@ -15,6 +16,7 @@ import { CLAIMED, claimTable, clientTable, floorText, kindOf, systemTable, type 
 import { timelinesOf } from "./timeline.ts";
 import { linkText, plain } from "./units.ts";
 
+const READERS: ReadonlySet<string> = new Set(["read", "scan"]);
 const BARS = ["totalTimeMs", "downtimeMs", "blackoutMs", "wireBytes", "cpuMs", "longestStallMs"] as const;
 
 /** The whole HTML text. */
@@ -37,6 +39,7 @@ ${warningsOf(result).map((text) => html`<p class="banner">${text}</p>`)}
     )}<a href="#curves">Curves</a><a href="#timeline">Timeline</a><a href="#skipped">Skipped and failed</a></nav>
 ${overview(measured)}
 ${ratios(result)}
+${postcopySections(result).map(({ title, table, note }) => html`<section class="postcopy"><h2>${title}</h2>${tableHtml(table, "postcopy")}<p class="small">${note}</p></section>`)}
 ${measured.filter(({ cell }) => cell.factor === null).map(({ cell, all }) => cellSection(cell, all, look))}
 ${curves(result, look)}
 ${measured.filter(({ cell }) => cell.factor !== null).map(({ cell, all }) => cellSection(cell, all, look))}
@@ -107,10 +110,11 @@ ${papers === null ? null : html`<h2>What papers claim</h2>${tableHtml(papers, "p
 
 function cellSection(cell: Cell, all: readonly Standing[], look: ReadonlyMap<string, Look>): Html {
   const { workload, memoryMib, cpus, guests } = cell;
-  const work = `${guests > 1 ? `${guests} guests of ` : ""}${memoryMib} MiB, ${cpus} vCPU; load ${cell.load}; the oracle writes ${workload.pagesPerSec} pages/s (${workload.mode}) over ${workload.setMib} MiB; link ${linkText(cell.link)}; time limit ${plain(cell.timeLimitMs / 1000)} s`;
+  const work = `${guests > 1 ? `${guests} guests of ` : ""}${memoryMib} MiB, ${cpus} vCPU; load ${cell.load}; the oracle ${READERS.has(workload.mode) ? "reads" : "writes"} ${workload.pagesPerSec} pages/s (${workload.mode}) over ${workload.setMib} MiB; link ${linkText(cell.link)}; time limit ${plain(cell.timeLimitMs / 1000)} s`;
   const panels = BARS.flatMap((figure) => barsOf(cell.name, all, figure, look) ?? []);
   const client = clientTable(cell, all);
   const engines = engineTable(all);
+  const paging = pagingTable(cell, all);
   const unit = all.flatMap(({ samples }) => samples).find(({ ledger }) => ledger.client !== null)?.ledger
     .client?.unit;
   return html`<section class="cell" id="cell-${cell.name}" data-cell="${cell.name}"><h2>${cell.name}</h2>
@@ -120,6 +124,7 @@ ${tableHtml(claimTable(CLAIMED.map((figure) => claimOf(all, figure))), "claims")
 <h3>All systems: median (least – most)</h3>${tableHtml(systemTable(all, cell.floor), "systems")}
 ${cell.floor === undefined ? null : html`<p class="small">${floorText(cell.floor)}</p>`}
 ${engines === null ? null : html`<h3>Page engine: medians</h3>${tableHtml(engines, "engines")}`}
+${paging === null ? null : html`<h3>Post-copy: medians</h3>${tableHtml(paging, "paging")}`}
 ${client === null ? null : html`<h3>What the client saw (${unit ?? ""}); medians, losses summed over all moves</h3>${tableHtml(client, "client")}`}
 </section>`;
 }

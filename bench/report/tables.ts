@@ -78,10 +78,13 @@ const COLUMNS: readonly FigureName[] = [
   "migrateTimeMs",
   "downtimeMs",
   "blackoutMs",
+  "gapAfterResumeMs",
   "wireBytes",
   "cpuMs",
   "energyJoules",
 ];
+/** Results of before have none. */
+const MAY_LACK: ReadonlySet<FigureName> = new Set(["gapAfterResumeMs"]);
 
 /** What `floor` has in the columns of a system. */
 const FLOOR: Partial<Record<FigureName, (floor: Floor) => number | null>> = {
@@ -91,17 +94,21 @@ const FLOOR: Partial<Record<FigureName, (floor: Floor) => number | null>> = {
 
 /** Every system's median and spread; last the floor, where it was measured. */
 export function systemTable(all: readonly Standing[], floor?: Floor): Table {
-  const units = COLUMNS.map((name) =>
+  const columns = COLUMNS.filter(
+    (name) => !MAY_LACK.has(name) || all.some((standing) => summaryOf(standing, name) !== null),
+  );
+  const units = columns.map((name) =>
     unitFor(FIGURES[name].unit, Math.max(0, ...all.map((standing) => summaryOf(standing, name)?.most ?? 0))),
   );
   return {
     head: [
       "system",
       "completed",
-      ...COLUMNS.map((name, i) => `${FIGURES[name].label}, ${units[i]!.name}`),
+      ...columns.map((name, i) => `${FIGURES[name].label}, ${units[i]!.name}`),
       "passes",
       "extra memory, MiB",
       "memory verified",
+      "pre-copy ended by",
     ],
     rows: [...all.map(systemRow), ...(floor === undefined ? [] : [floorRow(floor)])],
   };
@@ -112,7 +119,7 @@ export function systemTable(all: readonly Standing[], floor?: Floor): Table {
       cells: [
         standing.system.name,
         `${standing.completed.length} of ${standing.samples.length}`,
-        ...COLUMNS.map((name, i) => {
+        ...columns.map((name, i) => {
           const found = summaryOf(standing, name);
           return found === null ? "–" : spread(found, units[i]!);
         }),
@@ -123,17 +130,29 @@ export function systemTable(all: readonly Standing[], floor?: Floor): Table {
           ),
         ),
         verifiedText(standing),
+        endOfPrecopy(standing),
       ],
     };
   }
 
   function floorRow(of: Floor): TableRow {
-    const figures = COLUMNS.map((name, i) => {
+    const figures = columns.map((name, i) => {
       const value = FLOOR[name]?.(of) ?? null;
       return value === null ? "–" : bare(value, units[i]!);
     });
-    return { kind: "plain", cells: ["floor", "–", ...figures, "–", "–", "–"] };
+    return { kind: "plain", cells: ["floor", "–", ...figures, "–", "–", "–", "–"] };
   }
+}
+
+/** What a system did in a cell: the rules that ended pre-copy of its completed moves. */
+export function endOfPrecopy({ completed }: Standing): string {
+  const rules = completed.flatMap(({ ledger }) => ledger.switchover?.rule ?? []);
+  const counted = [...new Set(rules)].map((rule) => ({
+    rule,
+    count: rules.filter((other) => other === rule).length,
+  }));
+  if (counted.length < 2) return counted[0]?.rule ?? "–";
+  return counted.map(({ rule, count }) => `${rule} ${count}×`).join(", ");
 }
 
 function middle(values: readonly number[]): string {

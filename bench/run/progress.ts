@@ -6,11 +6,12 @@ import type { Sample } from "../../src/bench/mod.ts";
  * @param elapsedMs  of the run so far; what is left is reckoned from it
  */
 export function sampleLine(sample: Sample, done: number, of: number, elapsedMs: number): string {
-  const { totalTimeMs, downtimeMs, blackoutMs, wireBytes, client } = sample.ledger;
+  const { totalTimeMs, downtimeMs, blackoutMs, gapAfterResumeMs, wireBytes, client } = sample.ledger;
   const figures = [
     `total ${ms(totalTimeMs)}`,
     `downtime ${ms(downtimeMs)}`,
     `blackout ${ms(blackoutMs)}`,
+    ...(gapAfterResumeMs == null ? [] : [`gap after RESUME ${ms(gapAfterResumeMs)}`]),
     `${(wireBytes.forward / 1e6).toFixed(1)} MB on the wire`,
   ];
   if (client !== null) figures.push(`longest stall ${ms(client.longestStallMs)}`);

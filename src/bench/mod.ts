@@ -25,6 +25,7 @@ export {
   type Floor,
   type Ledger,
   type LinkShape,
+  type PagingWork,
   parseResult,
   RESULT_FORMAT,
   type Sample,

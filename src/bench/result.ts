@@ -133,7 +133,29 @@ const engineFigures = z.object({
   effort: z.number(),
 });
 
-/** How the end of pre-copy was decided: `SwitchoverFacts` of src/migration. */
+/** What Godwit's pager did in post-copy: `PagingFigures` of src/paging, as its report has them. */
+const pagingFigures = z.object({
+  order: z.string(),
+  outstanding: count,
+  answered: count,
+  pushed: count,
+  late: count,
+  passedOn: count,
+  drainMs: ms.nullable(),
+  poolBytesMax: bytes,
+  faultTimes: z
+    .object({
+      count,
+      p50Ms: ms,
+      p95Ms: ms,
+      p99Ms: ms,
+      maxMs: ms,
+      buckets: z.array(z.object({ toMs: ms.nullable(), count })).readonly(),
+    })
+    .nullable(),
+});
+
+/** How the end of pre-copy was decided: `SwitchoverFacts` of src/migration; of stock QEMU the rule alone. */
 const switchoverFacts = z.object({
   rule: z.string().nullable(),
   decisions: z
@@ -157,6 +179,8 @@ const ledger = z.object({
   downtimeMs: ms.nullable(),
   /** Longest gap between two heartbeats of the guest from the order until well after the end. */
   blackoutMs: ms.nullable(),
+  /** Longest time without a heartbeat from the target's RESUME on, its first one included. Absent: not measured then. */
+  gapAfterResumeMs: ms.nullable().optional(),
   passes: z.number().int().nullable(),
   /** Counted by the shaper. */
   wireBytes: bothWays,
@@ -178,6 +202,10 @@ const ledger = z.object({
   /** Of the guest that came last; absent or null: the system has no engine, or its figures are not known. */
   engine: engineFigures.nullable().optional(),
   switchover: switchoverFacts.nullable().optional(),
+  /** Pages that the target QEMU asked for in post-copy, those on their way already included. */
+  requests: count.nullable().optional(),
+  /** Of the guest that came last; null: no pager of ours. */
+  paging: pagingFigures.nullable().optional(),
   timeline: z.array(timelinePoint),
 });
 
@@ -239,6 +267,7 @@ const result = z.object({
 export type LinkShape = z.output<typeof linkShape>;
 export type Cell = z.output<typeof cell>;
 export type Floor = z.output<typeof floor>;
+export type PagingWork = z.output<typeof pagingFigures>;
 export type EngineWork = z.output<typeof engineFigures>;
 export type ClientPhase = z.output<typeof clientPhase>;
 export type ClientFigures = z.output<typeof clientFigures>;

@@ -43,6 +43,17 @@ describe("a guest's console", () => {
     assert.equal(console.longestGapMs(at(200), at(300)), null, "not heard at all");
   });
 
+  it("counts the silence before the first heartbeat of a span, and after the last", () => {
+    const console = new GuestConsole();
+    for (const ms of [100, 110, 160, 170]) console.feed(`H ${ms} ${ms}\n`, ms);
+    const silence = (from: number, to: number) =>
+      Math.round(console.silenceMs(performance.timeOrigin + from, performance.timeOrigin + to));
+    assert.equal(silence(30, 175), 70);
+    assert.equal(silence(105, 175), 50);
+    assert.equal(silence(105, 400), 230);
+    assert.equal(silence(200, 300), 100, "not heard at all");
+  });
+
   it("keeps what the oracle finds", () => {
     const console = new GuestConsole();
     console.feed("CORRUPT page=3 version=1 offset=0 what=content\n");

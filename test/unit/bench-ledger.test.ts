@@ -130,6 +130,7 @@ const FACTS: MoveFacts = {
   endedAtMs: 3000,
   downtimeMs: 40,
   blackoutMs: 60,
+  gapAfterResumeMs: 25,
   passes: 3,
   streamBytes: 1000,
   pages: { sent: 10, zero: 5 },
@@ -137,6 +138,7 @@ const FACTS: MoveFacts = {
   guestCpuMs: 500,
   extraRssBytes: { source: 1, target: 2 },
   equal: true,
+  requests: 4,
   timeline: [],
   error: null,
 };
@@ -156,12 +158,15 @@ test("of several guests the times are those of the whole move, the rest is summe
     endedAtMs: 3500,
     downtimeMs: 30,
     passes: 7,
+    gapAfterResumeMs: 90,
   };
   const ledger = ledgerOf({ ...BESIDE, facts: [FACTS, later] });
   assert.equal(ledger.totalTimeMs, 2500);
   assert.equal(ledger.migrateTimeMs, 2350);
   assert.equal(ledger.downtimeMs, 40);
   assert.equal(ledger.passes, 7);
+  assert.equal(ledger.gapAfterResumeMs, 90);
+  assert.equal(ledger.requests, 8);
   assert.equal(ledger.streamBytes, 2000);
   assert.deepEqual(ledger.pages, { sent: 20, zero: 10 });
   assert.deepEqual(ledger.cpuMs, { source: 200, target: 100 });

@@ -36,6 +36,8 @@ function facts(error: string | null): MoveFacts {
     endedAtMs: orderedAtMs + 10,
     downtimeMs: 1,
     blackoutMs: 2,
+    gapAfterResumeMs: 2,
+    requests: 0,
     passes: 1,
     streamBytes: 3,
     pages: null,
