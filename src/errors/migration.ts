@@ -18,12 +18,14 @@ export interface MigrationFields {
   TARGET_DISCARDED: Record<never, never>;
   POSTCOPY_LINK_DROPPED: Record<never, never>;
   POSTCOPY_NO_CANCEL: Record<never, never>;
+  GUEST_MEMORY_CLOSED: { pid: number; reason: string };
   POSTCOPY_LOST: Record<never, never>;
   IN_DOUBT: Record<never, never>;
   ORDER_TOO_LATE: { order: string; phase: string };
   AGENT_RESTARTED: { host: string; phase: string };
   STATE_NOT_WRITTEN: { reason: string };
   BASE_LOST: { page: number };
+  POSTCOPY_ACCOUNT: { problem: string };
 }
 
 export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutError<MigrationFields[C]> } = {
@@ -135,6 +137,14 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
       "The link was lost during this move: in post-copy the guest would stand still for as long as that lasts",
     wayOut: "The move goes on as pre-copy. To have post-copy all the same, order it with --force-postcopy.",
   },
+  GUEST_MEMORY_CLOSED: {
+    http: 500,
+    exit: 5,
+    retry: false,
+    say: (f) => `The memory of QEMU's process ${f.pid} cannot be read: ${f.reason}`,
+    wayOut:
+      "Run Godwit as QEMU's user with sysctl kernel.yama.ptrace_scope=0, as root, or with the capability CAP_SYS_PTRACE.",
+  },
   POSTCOPY_NO_CANCEL: {
     http: 409,
     exit: 3,
@@ -186,5 +196,12 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     say: (f) =>
       `The target lacks page ${f.page}, which the source relay has sent and keeps no copy of any more`,
     wayOut: "Migrate again; with --engine plain nothing is sent that leans on an earlier page.",
+  },
+  POSTCOPY_ACCOUNT: {
+    http: 502,
+    exit: 5,
+    retry: false,
+    say: (f) => `The source QEMU's pages in post-copy are not those that it announced: ${f.problem}`,
+    wayOut: "Keep both QEMUs; report it. --pool 0B leaves post-copy to QEMU.",
   },
 };

@@ -65,6 +65,8 @@ export interface Fields extends MigrationFields, BenchFields {
   VM_UNKNOWN: { vm: string; host: string };
   VM_BUSY: { vm: string; with: string };
   VM_NOT_MOVABLE: { vm: string; reason: string };
+  BALLOON_MISSING: { vm: string };
+  BALLOON_SILENT: { vm: string; afterMs: number };
   // Agent
   PATH_TOO_LONG: { path: string; bytes: number; bytesMax: number };
   PATH_UNSAFE: { path: string; reason: string };
@@ -428,6 +430,20 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: false,
     say: (f) => `${f.vm} cannot be moved: ${f.reason}`,
     wayOut: "Remove what is named from the VM, or move it with its own tools.",
+  },
+  BALLOON_MISSING: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `${f.vm} has no memory balloon`,
+    wayOut: 'Start the VM with "balloon": true in its spec, or move it without --balloon.',
+  },
+  BALLOON_SILENT: {
+    http: 504,
+    exit: 4,
+    retry: true,
+    say: (f) => `The balloon driver of ${f.vm} did not say within ${f.afterMs} ms how the guest fares`,
+    wayOut: "The guest needs the driver virtio_balloon, loaded; or move it without --balloon.",
   },
   PATH_TOO_LONG: {
     http: 400,

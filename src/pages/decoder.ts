@@ -30,6 +30,7 @@ export class PageDecoder {
   readonly #entry: EntryReader;
   readonly #heads: RecordHeads;
   readonly #missing = new Set<number>();
+  #frozen = false;
 
   /** @param options.loseBase  for tests: whether to act as if this base were lacking */
   constructor(
@@ -51,6 +52,11 @@ export class PageDecoder {
   /** Pages whose newest version has not come, because a base was lacking. */
   get missingPages(): ReadonlySet<number> {
     return this.#missing;
+  }
+
+  /** As `PageEncoder.freeze` at the source, at the same place in the stream. */
+  freeze(): void {
+    this.#frozen = true;
   }
 
   /** The block of the last record written, or as told to `decode`. */
@@ -94,7 +100,7 @@ export class PageDecoder {
     for (let page = first; page < first + count; page++, offset += PAGE_BYTES) {
       out = this.#heads.put(out, block, offset, RamFlag.zero);
       this.#kernels.bytes[out++] = 0;
-      this.#store.zero(page);
+      if (!this.#frozen) this.#store.zero(page);
       this.arrived(page);
       this.#handler.zero(block, offset);
     }
@@ -106,7 +112,7 @@ export class PageDecoder {
     if (base < 0) {
       this.#missing.add(page);
       // Both sides make the same calls, whatever comes of them.
-      this.#store.put(page);
+      if (!this.#frozen) this.#store.put(page);
       this.#handler.missing(page);
       return outAt;
     }
@@ -115,7 +121,7 @@ export class PageDecoder {
     const at = this.#heads.put(outAt, block, offset, RamFlag.page);
     this.#make(at, base);
     // The base may lose its slot only now.
-    const slot = this.#store.put(page);
+    const slot = this.#frozen ? 0 : this.#store.put(page);
     if (slot !== 0) this.#kernels.bytes.copyWithin(slot, at, at + PAGE_BYTES);
     this.arrived(page);
     this.#handler.page(block, offset, at);

@@ -34,6 +34,7 @@ export class PageEncoder {
   readonly #trustsHashes: boolean;
   readonly #choices: { readonly packed: Choice; readonly plain: Choice };
   #choice: Choice;
+  #frozen = false;
   /** By EntryForm: pages, and bytes of their entries. */
   readonly #pages = new Float64Array(PAGE_FORMS.length);
   readonly #entryBytes = new Float64Array(PAGE_FORMS.length);
@@ -70,6 +71,14 @@ export class PageEncoder {
     this.#choice = packed ? this.#choices.packed : this.#choices.plain;
   }
 
+  /**
+   * From now on the store stays as it is: it gives bases, nothing is put into it and no page is left out. So batches may
+   * arrive in any order (docs/adr/0007). As `PageDecoder.freeze` at the target, at the same place in the stream.
+   */
+  freeze(): void {
+    this.#frozen = true;
+  }
+
   /** Entries of the batch so far; 0: there is nothing to finish. */
   get entries(): number {
     return this.#writer.entries;
@@ -88,26 +97,34 @@ export class PageEncoder {
     if (kernels.comparePages(address, kernels.zeroPage) === PAGE_BYTES) return this.addZero(page);
 
     const base = store.at(page);
-    if (base !== 0 && this.#engine.skipsUnchanged && kernels.comparePages(base, address) === PAGE_BYTES) {
+    const unchanged =
+      base !== 0 && this.#engine.skipsUnchanged && kernels.comparePages(base, address) === PAGE_BYTES;
+    if (unchanged && !this.#frozen) {
       this.#unchanged++;
       return Offer.unchanged;
+    }
+    if (unchanged) {
+      // QEMU has thrown it away, and the target's store has it.
+      writer.open(page);
+      this.#count(EntryForm.same, writer.closeSame(page));
+      return Offer.added;
     }
     const other = this.#findsSame ? this.#findSame(page, address, lo, hi) : -1;
     const bodyAt = writer.open(page);
     if (other >= 0) this.#count(EntryForm.same, writer.closeSame(other));
     else this.#encode(base, address, bodyAt);
-    this.#sent(page, address, lo, hi);
+    if (!this.#frozen) this.#sent(page, address, lo, hi);
     return Offer.added;
   }
 
   /** A page of zeros: one after another makes one entry. */
   addZero(page: number): Offer {
-    if (this.#engine.skipsUnchanged && this.#store.isZero(page)) {
+    if (!this.#frozen && this.#engine.skipsUnchanged && this.#store.isZero(page)) {
       this.#unchanged++;
       return Offer.unchanged;
     }
     if (!this.#writer.zero(page)) return Offer.full;
-    this.#store.zero(page);
+    if (!this.#frozen) this.#store.zero(page);
     this.#pages[EntryForm.zero]!++;
     return Offer.added;
   }
@@ -120,7 +137,7 @@ export class PageEncoder {
     if (!this.#writer.hasRoom(page)) return Offer.full;
     this.#writer.open(page);
     this.#count(EntryForm.raw, this.#writer.closeRaw(address));
-    this.#keep(page, address);
+    if (!this.#frozen) this.#keep(page, address);
     return Offer.added;
   }
 

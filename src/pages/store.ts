@@ -83,6 +83,10 @@ export class SlottedStore implements PageStore {
     return this.#place(page) === ZERO;
   }
 
+  sends(page: number): number {
+    return this.#counts[page]!;
+  }
+
   zero(page: number): void {
     this.#leave(page, ZERO);
   }

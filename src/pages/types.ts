@@ -14,6 +14,8 @@ export interface PageStore {
   at(page: number): number;
   /** The target has zeros there, and was told so. */
   isZero(page: number): boolean;
+  /** How often the page was sent with content, lately: 0..7. */
+  sends(page: number): number;
   /** A page of zeros was sent. */
   zero(page: number): void;
   /**

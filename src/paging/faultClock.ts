@@ -25,6 +25,11 @@ export class FaultClock {
   #count = 0;
   #maxMs = 0;
 
+  /** Pages asked for and not given. */
+  get waiting(): number {
+    return this.#open.size;
+  }
+
   /** The guest asked for a page. Of several requests for one page the first counts. */
   asked(page: number, nowMs: number): void {
     if (this.#open.has(page)) return;

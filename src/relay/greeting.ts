@@ -1,5 +1,9 @@
 import { PAGE_BYTES } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
+import type { FaultTimes } from "../paging/mod.ts";
+
+/** Of the fault times that a peer tells. */
+const BUCKETS_MAX = 64;
 
 /** What the source relay tells at the session's start, beside what the link itself needs. */
 export interface Greeting {
@@ -46,6 +50,8 @@ export interface Summary {
   /** Time that threads were busy unpacking frames `pages`, and that their entries took to become records. */
   readonly unpackMs: number;
   readonly decodeMs: number;
+  /** Post-copy; null: the guest never waited for a page. */
+  readonly faultTimes: FaultTimes | null;
 }
 
 export function encodeSummary(summary: Summary): Uint8Array {
@@ -54,11 +60,11 @@ export function encodeSummary(summary: Summary): Uint8Array {
 
 /** @throws GodwitError LINK_FRAME when a peer's bytes are no summary */
 export function decodeSummary(bytes: Uint8Array): Summary {
-  const { cpuMs, rssBytes, faults, unpackMs, decodeMs } = decodeJson(bytes, "summary");
+  const { cpuMs, rssBytes, faults, unpackMs, decodeMs, faultTimes } = decodeJson(bytes, "summary");
   if (!isFigure(cpuMs) || !isFigure(rssBytes) || !isFigure(faults) || !isFigure(unpackMs))
     throw broken("summary");
-  if (!isFigure(decodeMs)) throw broken("summary");
-  return { cpuMs, rssBytes, faults, unpackMs, decodeMs };
+  if (!isFigure(decodeMs) || !(faultTimes === null || isFaultTimes(faultTimes))) throw broken("summary");
+  return { cpuMs, rssBytes, faults, unpackMs, decodeMs, faultTimes };
 }
 
 function encodeJson(value: Greeting | Welcome | Summary): Uint8Array {
@@ -82,6 +88,16 @@ function broken(rule: string, cause?: unknown): GodwitError {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
+}
+
+function isFaultTimes(value: unknown): value is FaultTimes {
+  if (!isObject(value)) return false;
+  const { count, p50Ms, p95Ms, p99Ms, maxMs, buckets } = value;
+  if (![count, p50Ms, p95Ms, p99Ms, maxMs].every(isFigure)) return false;
+  if (!Array.isArray(buckets) || buckets.length > BUCKETS_MAX) return false;
+  return buckets.every(
+    (b) => isObject(b) && (b["toMs"] === null || isFigure(b["toMs"])) && isFigure(b["count"]),
+  );
 }
 
 function isU32(n: unknown): n is number {

@@ -34,8 +34,8 @@ interface Item extends IncomingFrame {
 }
 
 /**
- * The frames of the link, handled strictly in the order of arrival although some have to be unpacked first, which
- * happens in the thread pool ahead of their turn. Frames that wait are not released, so the link's window and the arena
+ * The frames of the link, handled in the order of arrival although some have to be unpacked first, which happens in the
+ * thread pool ahead of their turn. Answers to a guest that waits overtake what waits here. Frames that wait are not released, so the link's window and the arena
  * bound them.
  */
 export class IncomingQueue {
@@ -46,6 +46,8 @@ export class IncomingQueue {
   #packed: Item[] = [];
   /** Unpacked or being so, and not handled. */
   #ahead = 0;
+  /** Of the items: those that overtake. */
+  #answers = 0;
   #advancing = false;
   #over = false;
 
@@ -60,6 +62,7 @@ export class IncomingQueue {
     const item = itemOf(frame);
     this.#items.push(item);
     if (item.state === "packed") this.#packed.push(item);
+    if (isAnswer(item)) this.#answers++;
     this.advance();
   }
 
@@ -88,6 +91,8 @@ export class IncomingQueue {
 
   /** @returns false when nothing can be done at present */
   #step(): boolean {
+    const urgent = this.#answers === 0 ? -1 : this.#items.findIndex(isAnswer);
+    if (urgent > 0) return this.#turn(urgent) === "handled";
     const turn = this.#turn(0);
     if (turn !== "repair") return turn === "handled";
     const at = this.#items.findIndex(({ prefix }) => prefix?.form === PagesForm.repair);
@@ -109,6 +114,7 @@ export class IncomingQueue {
       throw cause;
     }
     if (turn === "handled") {
+      if (isAnswer(item)) this.#answers--;
       if (item.unpacked !== undefined) this.#ahead--;
     } else if (this.#over) item.frame.release();
     else if (at === 0) this.#items.unshift(item);
@@ -137,6 +143,10 @@ export class IncomingQueue {
       this.advance();
     });
   }
+}
+
+function isAnswer({ prefix }: Item): boolean {
+  return prefix?.form === PagesForm.answer;
 }
 
 function itemOf(frame: ReceivedFrame): Item {

@@ -71,7 +71,7 @@ export class Meter {
       wireBytes: { ...this.wireBytes },
       pages: { ...this.#pages },
       engine: this.#engineOfBoth(),
-      paging: this.paging,
+      paging: this.#pagingOfBoth(),
       faults: this.faults,
       reconnects: this.reconnects,
       equal: this.equal,
@@ -81,6 +81,11 @@ export class Meter {
       cpuMs: bySide("cpuMs"),
       rssBytes: bySide("rssBytes"),
     };
+  }
+
+  #pagingOfBoth(): PagingFigures | null {
+    if (this.paging === null || this.#peer === undefined) return this.paging;
+    return { ...this.paging, faultTimes: this.#peer.faultTimes };
   }
 
   /** With what the target measured of its stages. */

@@ -26,9 +26,9 @@ export async function startSourceRelay(
 ): Promise<RunningRelay> {
   const { host, port } = splitAddress(options.to);
   refuseInsecure(host, port, options.insecure);
-  const { engine: name, pagePolicy, pageCacheBytes } = options;
+  const { engine: name, pagePolicy, pageCacheBytes, poolBytes } = options;
   const engine = name === "plain" ? undefined : ENGINES[name];
-  const memory = sourceMemory(engine, pagePolicy, pageCacheBytes);
+  const memory = sourceMemory(engine, pagePolicy, pageCacheBytes, poolBytes);
   const context: SourceCarryContext = { options, memory, hooks };
 
   let current: SourceCarry | undefined;

@@ -1,6 +1,7 @@
 import assert from "node:assert";
 import { randomBytes } from "node:crypto";
 import type net from "node:net";
+import { PAGE_BYTES } from "../../kernels/mod.ts";
 import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import {
   acceptBulk,
@@ -10,7 +11,7 @@ import {
   type LinkHandler,
   type ReceivedFrame,
 } from "../link/mod.ts";
-import { StreamFault } from "../stream/mod.ts";
+import { type RamBlock, StreamFault } from "../stream/mod.ts";
 import { DataKind, decodeAgain, decodeProof } from "../wire/mod.ts";
 import { splitAddress } from "./address.ts";
 import type { SourceMemory } from "./engine/layout.ts";
@@ -92,6 +93,13 @@ export class SourceCarry implements LinkHandler {
   #resolve: (outcome: RelayOutcome) => void = () => {};
   readonly #moments: SourceMoments;
   #answered = false;
+  /** Of this stream, by name; empty until they are known. */
+  readonly #blocks = new Map<string, RamBlock>();
+  /** Post-copy: what QEMU wrote behind its last page, until all pages were sent. */
+  #behindPages: { readonly kind: DataKind; readonly parts: readonly Uint8Array[] }[] | undefined;
+  /** Post-copy: QEMU's stream has come to its end; the target has loaded the package. */
+  #whole = false;
+  #packageLoaded = false;
 
   /**
    * @param accepted  a connection that has not been read from
@@ -115,17 +123,33 @@ export class SourceCarry implements LinkHandler {
       room: () => this.#readOn(),
       colliding: context.hooks.colliding,
       link: () => this.#link?.stats,
+      settled: () => this.#settledPages(),
     });
     const proof = new MemoryProof(memory.kernels, this.#seed, this.#engine.hashed);
     this.#stream = new SourceStream(
       {
-        send: (kind, parts) => sendInPlace(this.#outgoing, memory.stream, kind, parts),
+        send: (kind, parts) => {
+          if (this.#behindPages === undefined) sendInPlace(this.#outgoing, memory.stream, kind, parts);
+          else this.#behindPages.push({ kind, parts: parts.map((part) => part.slice()) });
+        },
         barrier: (barrier) => {
           this.#event({ event: "barrier", barrier });
           // From now on nobody can give up without losing the guest.
+          if (barrier === "package" && this.#engine.serving) this.#link?.prompt();
           if (barrier === "package") this.#link?.setReconnectFor(context.options.postcopyReconnectForMs);
         },
-        ramKnown: (bytes) => this.#event({ event: "ram", bytes }),
+        ramKnown: (blocks, bytes) => {
+          for (const block of blocks) this.#blocks.set(block.name, block);
+          this.#return.setBlocks(blocks);
+          this.#event({ event: "ram", bytes });
+        },
+        drained: () => {
+          if (this.#engine.serving) this.#behindPages = [];
+        },
+        whole: () => {
+          this.#whole = true;
+          this.#completeSource();
+        },
         advised: () => this.#moments.advised(),
       },
       proof,
@@ -140,8 +164,12 @@ export class SourceCarry implements LinkHandler {
           this.#qemu.socket.write(bytes, () => written());
         },
         targetLoaded: () => this.#event({ event: "targetLoaded" }),
-        packageLoaded: () => this.#event({ event: "packageLoaded" }),
-        pageRequest: () => this.meter.faults++,
+        packageLoaded: () => {
+          this.#packageLoaded = true;
+          this.#event({ event: "packageLoaded" });
+          this.#completeSource();
+        },
+        pageRequest: (block, offset, bytes) => this.#request(block, offset, bytes),
       },
       context.options.withholdShut,
     );
@@ -286,8 +314,32 @@ export class SourceCarry implements LinkHandler {
     return this.#link.send(kind, parts, acked);
   }
 
+  /** Post-copy. @returns whether the pages are on their way, or will be without asking QEMU */
+  #request(block: string, offset: number, bytes: number): boolean {
+    this.meter.faults++;
+    const known = this.#blocks.get(block);
+    assert(known !== undefined, "the reader has checked the block");
+    let answered = true;
+    for (let at = offset; at < offset + bytes; at += PAGE_BYTES)
+      answered = this.#engine.request(known, at) && answered;
+    return answered;
+  }
+
+  /** The target's guest can run and every page of its is here: the source QEMU is not needed for anything any more. */
+  #completeSource(): void {
+    if (this.#whole && this.#packageLoaded && this.#engine.paging() !== null) this.#return.complete();
+  }
+
+  /** Every page was sent: the end of QEMU's stream may follow. */
+  #settledPages(): void {
+    const behind = this.#behindPages ?? [];
+    this.#behindPages = undefined;
+    for (const { kind, parts } of behind) this.#outgoing.send(kind, parts);
+  }
+
   #qemuEnded(): void {
     if (this.#over) return void this.#qemu.socket.destroy();
+    if (this.#return.completed) return this.#sourceDone();
     if (this.#return.shutPassed === 0) return this.#qemuContent();
     try {
       this.#stream.reader.end();
@@ -305,9 +357,16 @@ export class SourceCarry implements LinkHandler {
 
   #qemuGone(): void {
     if (this.#over || this.#qemuClosed) return;
+    if (this.#return.completed) return this.#sourceDone();
     this.#qemuClosed = true;
     if (this.#return.shutPassed === 0) return this.#qemuContent();
     this.#fail(new GodwitError("SOURCE_QEMU_GONE", { phase: this.#stream.phase }));
+  }
+
+  /** The source QEMU was completed by us and is done; the target need not be. */
+  #sourceDone(): void {
+    this.#qemuClosed = true;
+    if (this.#summaryHeard) this.#complete();
   }
 
   /** The source QEMU has had its SHUT(0) and is done. */
@@ -427,6 +486,7 @@ export class SourceCarry implements LinkHandler {
       this.meter.backlogBytes = inFlightBytes + this.#outgoing.waitingBytes + this.#engine.heldBytes;
     }
     this.meter.engine = this.#engine.figures();
+    this.meter.paging = this.#engine.paging();
     return this.meter.figures();
   }
 

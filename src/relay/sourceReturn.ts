@@ -1,5 +1,5 @@
 import { GodwitError } from "../errors/mod.ts";
-import { type ReturnMessage, ReturnPathReader } from "../stream/mod.ts";
+import { encodeReturnMessage, type RamBlock, type ReturnMessage, ReturnPathReader } from "../stream/mod.ts";
 
 /** PING 3 is the last thing in a post-copy package before RUN (QEMU docs, migration/postcopy). */
 const PACKAGE_LOADED = 3;
@@ -9,12 +9,13 @@ export interface SourceReturnOutlet {
   toQemu(bytes: Uint8Array, written: () => void): void;
   targetLoaded(): void;
   packageLoaded(): void;
-  pageRequest(): void;
+  /** Post-copy: the target's guest waits for these pages. @returns whether that is seen to: QEMU need not be asked */
+  pageRequest(block: string, offset: number, bytes: number): boolean;
 }
 
 /**
- * The return path at the source: everything passes, but SHUT may be kept back. Until QEMU gets SHUT(0) its guest can be
- * resumed; after it, never by itself.
+ * The return path at the source: everything passes, but SHUT may be kept back, and requests may be answered here. Until QEMU
+ * gets SHUT(0) its guest can be resumed; after it, never by itself.
  */
 export class SourceReturn {
   readonly #outlet: SourceReturnOutlet;
@@ -23,24 +24,33 @@ export class SourceReturn {
   #heldShut: Uint8Array | undefined;
   #shutStatus: number | undefined;
   #out: Uint8Array[] = [];
+  /** SHUT(0) was said by us: the rest of the return path is not QEMU's business. */
+  #completed = false;
 
   constructor(outlet: SourceReturnOutlet, withhold: boolean) {
     this.#outlet = outlet;
     this.#withhold = withhold;
     this.#reader = new ReturnPathReader({
       message: (message, buffer, start, end) => this.#message(message, buffer.subarray(start, end)),
-      bytes: (buffer, start, end) => this.#out.push(buffer.subarray(start, end)),
+      bytes: (buffer, start, end) => {
+        if (!this.#completed) this.#out.push(buffer.subarray(start, end));
+      },
     });
   }
 
-  /** The status of a SHUT that was passed on to QEMU. */
+  /** The status of the target's SHUT, passed on to QEMU. */
   get shutPassed(): number | undefined {
-    return this.#heldShut === undefined ? this.#shutStatus : undefined;
+    return this.#heldShut === undefined && !this.#completed ? this.#shutStatus : undefined;
   }
 
   /** The target has said SHUT(0), passed on or not. */
   get targetHasLoaded(): boolean {
     return this.#shutStatus === 0;
+  }
+
+  /** From now on what the peer asks for is checked against them. */
+  setBlocks(blocks: readonly RamBlock[]): void {
+    this.#reader.setBlocks(blocks);
   }
 
   /**
@@ -54,6 +64,21 @@ export class SourceReturn {
     if (this.#out.length === 0) return release();
     const last = this.#out.length - 1;
     for (const [i, bytes] of this.#out.entries()) this.#outlet.toQemu(bytes, i === last ? release : nothing);
+  }
+
+  /** The source QEMU was told that all is well, although the target has not said so. */
+  get completed(): boolean {
+    return this.#completed;
+  }
+
+  /**
+   * Tells the source QEMU that all is well: what it has is here, so it never starts its guest again by itself (10.0 would,
+   * when it loses the return path).
+   */
+  complete(): void {
+    if (this.#completed || this.#shutStatus !== undefined) return;
+    this.#completed = true;
+    this.#outlet.toQemu(encodeReturnMessage({ type: "shut", status: 0 }), nothing);
   }
 
   /** Gives QEMU the SHUT that was kept back; later ones pass at once. */
@@ -70,6 +95,7 @@ export class SourceReturn {
       this.#shutStatus = message.status;
       // Only a good SHUT is final for the source; a bad one makes it resume, which nobody has to agree to.
       if (message.status === 0) this.#outlet.targetLoaded();
+      if (this.#completed) return;
       if (message.status === 0 && this.#withhold) {
         this.#heldShut = bytes.slice();
         return;
@@ -77,9 +103,14 @@ export class SourceReturn {
     } else if (message.type === "pong" && message.value === PACKAGE_LOADED) {
       this.#outlet.packageLoaded();
     } else if (message.type === "request") {
-      this.#outlet.pageRequest();
+      const { offset, bytes: wantedBytes } = message;
+      const block = this.#reader.lastBlock as string;
+      if (this.#outlet.pageRequest(block, offset, wantedBytes) || this.#completed) return;
+      // With its block: the one before may not have been passed on.
+      this.#out.push(encodeReturnMessage({ type: "request", block, offset, bytes: wantedBytes }));
+      return;
     }
-    this.#out.push(bytes);
+    if (!this.#completed) this.#out.push(bytes);
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   type Barrier,
+  decodeDiscard,
   type Element,
   type PageKind,
   type RamBlock,
@@ -17,8 +18,12 @@ import type { MemoryProof } from "./proof.ts";
 export interface SourceStreamOutlet {
   /** Sends one frame behind all before it. `parts` from the reader's own buffer must be kept until the peer has them. */
   send(kind: DataKind, parts: readonly Uint8Array[]): void;
+  /** Post-copy: the source QEMU has given its last page. What comes behind it waits until all pages were sent. */
+  drained(): void;
+  /** Post-copy: the stream is whole, QEMU waits for SHUT. */
+  whole(): void;
   barrier(barrier: Barrier): void;
-  ramKnown(bytes: number): void;
+  ramKnown(blocks: readonly RamBlock[], bytes: number): void;
   /** Post-copy may come (before any memory). */
   advised(): void;
 }
@@ -36,6 +41,7 @@ export class SourceStream implements StreamHandler {
   returnPath = false;
   /** The capability postcopy-ram is on: the target was told to make ready for it. */
   advised = false;
+  #blocks: readonly RamBlock[] = [];
   readonly #outlet: SourceStreamOutlet;
   readonly #proof: MemoryProof;
   readonly #engine: SourceEngine;
@@ -81,28 +87,38 @@ export class SourceStream implements StreamHandler {
   barrier(barrier: Barrier): void {
     this.#engine.barrier(barrier);
     const { pages, lo, hi } = this.#proof.total();
-    this.#outlet.send(DataKind.digest, [encodeProof({ place: placeOf(barrier), answer: 0, pages, lo, hi })]);
+    const digest = encodeProof({ place: placeOf(barrier), answer: 0, pages, lo, hi });
     if (barrier === "package") {
       this.phase = RelayPhase.postcopy;
       this.#meter.postcopy = true;
+    } else if (barrier === "end" && this.phase === RelayPhase.postcopy) {
+      this.#outlet.drained();
     } else if (this.phase !== RelayPhase.postcopy && barrier !== "discard") {
       this.phase = RelayPhase.deviceState;
     }
+    this.#outlet.send(DataKind.digest, [digest]);
     this.#outlet.barrier(barrier);
   }
 
   element(element: Element): void {
     if (element.type === "ramBlocks") {
+      this.#blocks = element.blocks;
       this.#proof.setBlocks(element.blocks);
       this.#engine.setBlocks(element.blocks);
       this.phase = RelayPhase.memory;
       this.#meter.ramBytes = element.totalBytes;
-      this.#outlet.ramKnown(element.totalBytes);
+      this.#outlet.ramKnown(element.blocks, element.totalBytes);
+    } else if (element.type === "eof") {
+      if (this.phase === RelayPhase.postcopy) this.#outlet.whole();
     } else if (element.type === "transparent") {
       // Where the end of it comes cannot be seen: from here on the target may have loaded the guest.
       this.phase = RelayPhase.deviceState;
     } else if (element.type === "command" && element.name === "OPEN_RETURN_PATH") {
       this.returnPath = true;
+    } else if (element.type === "command" && element.name === "POSTCOPY_RAM_DISCARD") {
+      const discard = decodeDiscard(element.payload, this.#blocks);
+      for (const { offset, bytes } of discard?.ranges ?? [])
+        this.#engine.discarded(discard!.block, offset, bytes);
     } else if (element.type === "command" && element.name === "POSTCOPY_ADVISE") {
       this.advised = true;
       this.#outlet.advised();

@@ -87,8 +87,11 @@ export class TargetCarry implements LinkHandler {
     this.#returnPath = new ReturnPathReader({
       message: (message, buffer, start, end) => {
         if (message.type === "shut") this.#shut = message.status;
-        else if (message.type === "request") this.meter.faults++;
-        else if (message.type === "pong" && message.value === PACKAGE_LOADED)
+        else if (message.type === "request") {
+          this.meter.faults++;
+          const block = this.#returnPath.lastBlock as string;
+          this.#stream.asked(block, message.offset, message.bytes, performance.now());
+        } else if (message.type === "pong" && message.value === PACKAGE_LOADED)
           context.hooks.event({ event: "packageLoaded" });
         this.#sendBack(buffer, start, end);
       },
@@ -164,6 +167,7 @@ export class TargetCarry implements LinkHandler {
       faults: this.meter.faults,
       unpackMs: this.#unpacker.busyMs,
       decodeMs: this.#stream.decodeMs,
+      faultTimes: this.#stream.faultTimes,
     };
     this.#link.send(DataKind.summary, [encodeSummary(summary)]);
     // Ends when the source has finished too; a source that gives up instead is heard by `ended`.
@@ -221,6 +225,9 @@ export class TargetCarry implements LinkHandler {
   #pages({ frame, unpacked }: IncomingFrame, prefix: PagesPrefix): Turn {
     const repair = prefix.form === PagesForm.repair;
     if (this.#sourceEnded && !repair) throw new GodwitError("LINK_FRAME", { rule: "data_after_end" });
+    // It has overtaken others: only there they do not lean on each other.
+    if (prefix.form === PagesForm.answer && this.#stream.phase !== RelayPhase.postcopy)
+      throw new GodwitError("LINK_FRAME", { rule: "answer_before_package" });
     const { outputArena } = this.#context.memory;
     const outAt = outputArena.take();
     if (outAt === undefined) {
@@ -268,7 +275,12 @@ export class TargetCarry implements LinkHandler {
   #toQemu(parts: readonly Uint8Array[], taken: () => void): void {
     if (parts.length === 0) return taken();
     for (const part of parts) this.meter.streamBytes += part.length;
-    this.#writer.write(parts, taken);
+    const given = this.#stream.takeGiven();
+    if (given.length === 0) return this.#writer.write(parts, taken);
+    this.#writer.write(parts, () => {
+      this.#stream.given(given, performance.now());
+      taken();
+    });
   }
 
   drain(): void {}

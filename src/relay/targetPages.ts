@@ -59,6 +59,11 @@ export class TargetPages {
     return this.#decoder.missingPages.size > 0;
   }
 
+  /** The guest is switched over: what the store has stays as it is. */
+  freeze(): void {
+    this.#decoder.freeze();
+  }
+
   /** The block of the last record that `decode` wrote. */
   get lastBlock(): RamBlock | undefined {
     return this.#decoder.lastBlock;

@@ -1,8 +1,10 @@
 import { PAGE_BYTES } from "../../kernels/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
-import { type PagesBody, sameTotal, totalText } from "../pages/mod.ts";
+import { PageNumbers, type PagesBody, sameTotal, totalText } from "../pages/mod.ts";
+import { FaultClock, type FaultTimes, PageSet } from "../paging/mod.ts";
 import {
   type Barrier,
+  decodeDiscard,
   type Element,
   explicitFirst,
   PageKind,
@@ -31,6 +33,7 @@ import { TargetPages, type TargetPagesContext } from "./targetPages.ts";
 interface Ram {
   readonly reader: RamRecordReader;
   readonly blocks: readonly RamBlock[];
+  readonly numbers: PageNumbers;
   readonly header: Uint8Array;
   readonly trailer: Uint8Array;
   readonly pages: TargetPages;
@@ -63,8 +66,11 @@ export class TargetStream implements StreamHandler {
   /** The block of the last record that QEMU was given. */
   #lastBlock: RamBlock | undefined;
   #proven: Barrier | undefined;
-  /** Post-copy begins: from here on each page goes once, as QEMU's record. */
-  #discarded = false;
+  readonly #faults = new FaultClock();
+  /** From the discards on: the pages that QEMU lacks. Each of them goes once. */
+  #missing: PageSet | undefined;
+  /** Pages of the frame in hand, while the guest waits for some. */
+  readonly #given: number[] = [];
 
   constructor(context: TargetStreamContext) {
     this.#context = context;
@@ -144,10 +150,10 @@ export class TargetStream implements StreamHandler {
     const ram = this.#ram;
     if (ram === undefined) throw new GodwitError("LINK_FRAME", { rule: "pages_before_blocks" });
     const { phase } = this;
-    if (phase !== RelayPhase.memory || this.#discarded) {
+    if (phase === RelayPhase.deviceState || (phase === RelayPhase.memory && this.#missing !== undefined)) {
       // Asked for before a newer version came in another way, and on its way since.
       if (body.repair) return [];
-      const rule = phase === RelayPhase.deviceState ? "pages_after_end" : "pages_in_postcopy";
+      const rule = phase === RelayPhase.deviceState ? "pages_after_end" : "pages_before_package";
       throw new GodwitError("LINK_FRAME", { rule });
     }
     const { bytes } = this.#context.kernels;
@@ -192,6 +198,34 @@ export class TargetStream implements StreamHandler {
     };
   }
 
+  /** QEMU's guest waits for pages. What is no request for missing pages is not counted. */
+  asked(block: string, offset: number, bytes: number, nowMs: number): void {
+    const known = this.#ram?.blocks.find(({ name }) => name === block);
+    if (known === undefined || this.#missing === undefined) return;
+    const first = this.#ram!.numbers.number(known, offset);
+    for (let page = first; page < first + bytes / PAGE_BYTES; page++)
+      if (this.#missing.has(page)) this.#faults.asked(page, nowMs);
+  }
+
+  /** Pages of the frame that was just made that the guest may wait for. QEMU has them: `given`. */
+  takeGiven(): readonly number[] {
+    return this.#given.splice(0);
+  }
+
+  given(pages: readonly number[], nowMs: number): void {
+    for (const page of pages) this.#faults.given(page, nowMs);
+  }
+
+  /** How long the guest waited; null: it never did. */
+  get faultTimes(): FaultTimes | null {
+    return this.#faults.times();
+  }
+
+  /** Pages that QEMU lacks, in post-copy; null before. */
+  get missingPages(): number | null {
+    return this.#missing?.count ?? null;
+  }
+
   // What the readers tell
 
   bytes(buffer: Uint8Array, start: number, end: number): void {
@@ -220,8 +254,23 @@ export class TargetStream implements StreamHandler {
     start: number,
     end: number,
   ): void {
+    if (this.#missing !== undefined) this.#deliver(this.#missing, block, offset);
     this.#meter.countPage(kind);
     this.#proof.page(block, offset, kind, buffer, start, end);
+  }
+
+  /** QEMU pauses on a page that comes twice, and has zeros where one never comes. */
+  #deliver(missing: PageSet, block: RamBlock, offset: number): void {
+    const page = this.#ram!.numbers.number(block, offset);
+    if (!missing.delete(page)) throw new GodwitError("LINK_FRAME", { rule: "page_not_missing" });
+    if (this.#faults.waiting > 0) this.#given.push(page);
+  }
+
+  #discard(payload: Uint8Array): void {
+    const { blocks, numbers } = this.#ram!;
+    const discard = decodeDiscard(payload, blocks);
+    for (const { offset, bytes } of discard?.ranges ?? [])
+      this.#missing?.addRange(numbers.number(discard!.block, offset), bytes / PAGE_BYTES);
   }
 
   #decoded(blocks: readonly RamBlock[]): TargetPages {
@@ -245,7 +294,12 @@ export class TargetStream implements StreamHandler {
   barrier(barrier: Barrier): void {
     if (this.#proven !== barrier) throw new GodwitError("LINK_FRAME", { rule: "digest_missing" });
     this.#proven = undefined;
-    this.#discarded ||= barrier === "discard";
+    if (barrier === "discard" && this.#ram !== undefined) {
+      this.#missing = new PageSet(this.#ram.numbers.total);
+      this.#ram.pages.freeze();
+    }
+    if (barrier === "end" && this.phase === RelayPhase.postcopy && this.#missing?.count !== 0)
+      throw new GodwitError("LINK_FRAME", { rule: "pages_missing_at_end" });
     if (barrier === "package") {
       this.phase = RelayPhase.postcopy;
       this.#meter.postcopy = true;
@@ -261,6 +315,7 @@ export class TargetStream implements StreamHandler {
       this.#ram = {
         reader: new RamRecordReader(blocks, this),
         blocks,
+        numbers: new PageNumbers(blocks),
         header: partHeader(id),
         trailer: partTrailer(id),
         pages: this.#decoded(blocks),
@@ -269,6 +324,8 @@ export class TargetStream implements StreamHandler {
       this.#meter.ramBytes = element.totalBytes;
       this.phase = RelayPhase.memory;
       this.#context.ramKnown(element.blocks, element.totalBytes);
+    } else if (element.type === "command" && element.name === "POSTCOPY_RAM_DISCARD") {
+      this.#discard(element.payload);
     } else if (element.type === "transparent") {
       // Where the end of it comes cannot be seen: from here on the target may have loaded the guest.
       this.phase = RelayPhase.deviceState;

@@ -1,4 +1,5 @@
 /** QEMU's migration stream and return path: reader and writer. Facts of the format: docs/stream.md. */
+export { type Discard, decodeDiscard } from "./discard.ts";
 export { CARRY_BYTES_MAX, COMMAND_NAMES, Command, RamFlag } from "./format.ts";
 export { RamRecordReader } from "./ram-records.ts";
 export { type RamSection, StreamReader, type StreamReaderOptions } from "./reader.ts";

@@ -23,6 +23,8 @@ export const PagesForm = {
   zstd: 1,
   /** Entries of the form raw only, sent in answer to `again`. */
   repair: 2,
+  /** Entries that the target's guest waits for, in post-copy: they may overtake other frames `pages`. */
+  answer: 3,
 } as const;
 export type PagesForm = (typeof PagesForm)[keyof typeof PagesForm];
 
@@ -75,7 +77,7 @@ export function encodePagesPrefix(prefix: PagesPrefix): Uint8Array {
 export function decodePagesPrefix(payload: Uint8Array): PagesPrefix | PagesPrefixFault {
   if (payload.length < PAGES_PREFIX_BYTES) return "pages_too_short";
   const form = payload[0]!;
-  if (form !== PagesForm.plain && form !== PagesForm.zstd && form !== PagesForm.repair) return "pages_form";
+  if (!isPagesForm(form)) return "pages_form";
   if (payload[1] !== 0) return "pages_reserved";
   const entries = getU16(payload, 2);
   const bodyBytes = getU32(payload, 4);
@@ -85,6 +87,10 @@ export function decodePagesPrefix(payload: Uint8Array): PagesPrefix | PagesPrefi
   // What packing does not make shorter goes plain: so whoever unpacks reads less than it writes.
   const fits = form === PagesForm.zstd ? behind >= 1 && behind < bodyBytes : behind === bodyBytes;
   return fits ? { form, entries, bodyBytes } : "pages_length";
+}
+
+function isPagesForm(form: number): form is PagesForm {
+  return form >= PagesForm.plain && form <= PagesForm.answer;
 }
 
 /** Payload of `again`. Throws RangeError for no page, too many, or a number outside u32. */

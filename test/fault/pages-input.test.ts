@@ -147,7 +147,7 @@ const rawEntry = bytesOf(RAW, 0, filled(1));
 /** Frames that break a rule, each by its own. A base of page 0 is at the target. */
 const BROKEN: Record<string, () => Uint8Array> = {
   pages_too_short: () => new Uint8Array(7),
-  pages_form: () => bytesOf(3, plain(rawEntry).subarray(1)),
+  pages_form: () => bytesOf(4, plain(rawEntry).subarray(1)),
   pages_reserved: () => bytesOf(0, 1, plain(rawEntry).subarray(2)),
   pages_empty: () => new Uint8Array(8),
   pages_body_too_large: () => bytesOf(0, 0, 0, 1, 0, 1, 255, 249, new Uint8Array(10)),
@@ -258,7 +258,13 @@ test(
       const heard = start + discard.length;
       await qemu.heardBytes(heard);
       source.send(DataKind.pages, frame);
-      await refused(source, "pages_in_postcopy", heard);
+      await refused(source, "pages_before_package", heard);
+    }
+    {
+      // It would overtake what it leans on.
+      const { source, start } = await begun();
+      source.send(DataKind.pages, pagesFrame(PagesForm.answer, rawEntry));
+      await refused(source, "answer_before_package", start);
     }
   },
 );

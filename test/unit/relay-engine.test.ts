@@ -192,11 +192,12 @@ function world(
   const { kernels } = memory;
   const { link, outgoing } = fakeLink();
   const engine = makeEngine(
-    { engine: name, pagePolicy },
+    { engine: name, pagePolicy, pushOrder: "auto" },
     {
       ...{ memory, outgoing, colliding: undefined },
       settle: () => proof.settle(),
       room: () => undefined,
+      settled: () => undefined,
       link: () => ({ inFlightBytes: 0, deliveredBytesPerSec: 1e6 }) as LinkStats,
     },
   );

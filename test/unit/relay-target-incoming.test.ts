@@ -217,8 +217,18 @@ test("greetings and the summary say the same at both ends, and nothing else is t
   const greeting = { seed: { low: 0, high: 0xffff_ffff }, pageCacheBytes: 2 ** 40 };
   assert.deepEqual(decodeGreeting(encodeGreeting(greeting)), greeting);
   assert.deepEqual(decodeTargetGreeting(encodeTargetGreeting({ pageCacheBytes: 0 })), { pageCacheBytes: 0 });
-  const summary = { cpuMs: 1.5, rssBytes: 2, faults: 3, unpackMs: 4.5, decodeMs: 0 };
+  const figures = { cpuMs: 1.5, rssBytes: 2, faults: 3, unpackMs: 4.5, decodeMs: 0 };
+  const summary = { ...figures, faultTimes: null };
   assert.deepEqual(decodeSummary(encodeSummary(summary)), summary);
+  const times = { count: 2, p50Ms: 1, p95Ms: 2, p99Ms: 2, maxMs: 2 };
+  const faultTimes = {
+    ...times,
+    buckets: [
+      { toMs: 5, count: 2 },
+      { toMs: null, count: 0 },
+    ],
+  };
+  assert.deepEqual(decodeSummary(encodeSummary({ ...summary, faultTimes })).faultTimes, faultTimes);
 
   const said = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   const none = [null, 7, "x", [], {}];
@@ -232,7 +242,9 @@ test("greetings and the summary say the same at both ends, and nothing else is t
     assert.throws(() => decodeTargetGreeting(said(value)), broken, JSON.stringify(value));
   for (const text of ["", "{", "\xff"])
     assert.throws(() => decodeTargetGreeting(Buffer.from(text, "latin1")), broken);
-  for (const field of Object.keys(summary))
+  for (const odd of [7, {}, { ...faultTimes, p50Ms: null }, { ...times, buckets: [{ toMs: "1", count: 0 }] }])
+    assert.throws(() => decodeSummary(said({ ...summary, faultTimes: odd })), { code: "LINK_FRAME" });
+  for (const field of Object.keys(figures))
     for (const value of [-1, null, "1"])
       assert.throws(() => decodeSummary(said({ ...summary, [field]: value })), { code: "LINK_FRAME" }, field);
 });

@@ -83,7 +83,7 @@ describe("a pages payload", () => {
   };
   const broken: readonly (readonly [string, string, (b: Uint8Array) => Uint8Array])[] = [
     ["is shorter than a prefix", "pages_too_short", (b) => b.subarray(0, 7)],
-    ["has no form of that number", "pages_form", (b) => withByte(b, 0, 3)],
+    ["has no form of that number", "pages_form", (b) => withByte(b, 0, 4)],
     ["has something in the reserved byte", "pages_reserved", (b) => withByte(b, 1, 1)],
     ["has no entry", "pages_empty", (b) => withByte(b, 3, 0)],
     ["has entries of no bytes", "pages_empty", (b) => withByte(b, 7, 0).subarray(0, 8)],

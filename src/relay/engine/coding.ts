@@ -16,6 +16,7 @@ import {
   type PolicyName,
   SlottedStore,
 } from "../../pages/mod.ts";
+import type { PagingFigures, PushOrderName } from "../../paging/mod.ts";
 import { type Barrier, PageKind, type RamBlock } from "../../stream/mod.ts";
 import {
   DataKind,
@@ -24,6 +25,7 @@ import {
   PAGES_PREFIX_BYTES,
   PagesForm,
 } from "../../wire/mod.ts";
+import { Pager } from "../pager/pager.ts";
 import { BatchRoom } from "./batches.ts";
 import { blindKernels, type Colliding } from "./colliding.ts";
 import { ASIDE } from "./effort.ts";
@@ -54,11 +56,17 @@ export interface CodingOptions {
   readonly settle: () => void;
   /** There may be room again. */
   readonly room: () => void;
+  readonly pushOrder: PushOrderName;
+  /** Post-copy: everything that the source QEMU had was sent. */
+  readonly settled: () => void;
   /** undefined until there is one. */
   readonly link: () => LinkStats | undefined;
   /** Test hook. */
   readonly colliding: Colliding | undefined;
 }
+
+/** Whole groups of 4 KiB pages would have to be placed at once where a block has larger ones: QEMU serves these itself. */
+const SERVED_PAGE_BYTES = 4096;
 
 /** What exists once the blocks are known. */
 interface Tables {
@@ -66,6 +74,8 @@ interface Tables {
   readonly store: PageStore;
   readonly encoder: PageEncoder;
   readonly holding: Holding | undefined;
+  /** From the discards on, where there is a pool. */
+  pager: Pager | undefined;
 }
 
 /** Pages leave in batches of entries, each page in the form that is shortest for what the target has already. */
@@ -81,6 +91,7 @@ export class CodingEngine implements SourceEngine {
   readonly #quiet: NodeJS.Timeout;
   #cacheBytes: number;
   #tables: Tables | undefined;
+  #blocks: readonly RamBlock[] = [];
   /** Entries are being written to the body at `#bodies.at`; the level that they will be packed at. */
   #open = false;
   #level = 0;
@@ -123,7 +134,8 @@ export class CodingEngine implements SourceEngine {
       new Holding(kernels, memory.hold, rule, numbers.total, (page, address, lo, hi) =>
         this.#emit(encoder, page, address, lo, hi),
       );
-    this.#tables = { numbers, store, encoder, holding };
+    this.#tables = { numbers, store, encoder, holding, pager: undefined };
+    this.#blocks = blocks;
   }
 
   page(block: RamBlock, offset: number, kind: PageKind): void {
@@ -136,6 +148,8 @@ export class CodingEngine implements SourceEngine {
   records(buffer: Uint8Array, start: number, end: number, context: RamBlock | undefined): void {
     this.#options.settle();
     const run = this.#run;
+    const { pager } = this.#known;
+    if (pager !== undefined) return this.#drain(pager, run);
     const aside = this.#throttle.level === ASIDE;
     if (this.#postcopy || aside || run.odd) {
       this.#passOn({ context, pages: run.count, bytes: buffer.subarray(start, end) });
@@ -153,13 +167,41 @@ export class CodingEngine implements SourceEngine {
   }
 
   barrier(barrier: Barrier): void {
-    if (this.#tables !== undefined) this.#flushAll(this.#tables);
-    if (barrier === "discard" || barrier === "package") this.#postcopy = true;
+    const tables = this.#tables;
+    if (tables === undefined) return;
+    this.#flushAll(tables);
+    if (barrier === "discard") {
+      this.#postcopy = true;
+      tables.encoder.freeze();
+      tables.pager = this.#makePager(tables);
+    } else if (barrier === "package") tables.pager?.begin();
+    else if (tables.pager?.end() === false) {
+      const problem = "it ended before each of them had come";
+      throw new GodwitError("POSTCOPY_ACCOUNT", { problem });
+    }
+  }
+
+  discarded(block: RamBlock, offset: number, bytes: number): void {
+    this.#tables?.pager?.discard(block, offset, bytes);
+  }
+
+  request(block: RamBlock, offset: number): boolean {
+    const { numbers, pager } = this.#known;
+    return pager?.request(numbers.number(block, offset)) ?? false;
+  }
+
+  get serving(): boolean {
+    return this.#tables?.pager?.settled === false;
   }
 
   again(pages: readonly number[]): void {
-    const { store, encoder, numbers } = this.#known;
+    const { store, encoder, numbers, pager } = this.#known;
     this.#finish();
+    if (pager !== undefined) {
+      const lost = pager.again(pages.filter((page) => page < numbers.total));
+      if (lost >= 0) throw new GodwitError("BASE_LOST", { page: lost });
+      return;
+    }
     for (const page of pages) {
       if (page >= numbers.total) throw new GodwitError("LINK_FRAME", { rule: "again_page" });
       // Zeros need no base: they are on their way already.
@@ -178,12 +220,15 @@ export class CodingEngine implements SourceEngine {
   }
 
   get hasRoom(): boolean {
+    const pager = this.#tables?.pager;
+    if (pager !== undefined) return pager.hasRoom;
     if (this.#postcopy || this.#throttle.level === ASIDE) return this.#outgoing.hasRoom(false);
     return this.#outgoing.hasRoom(true) && !this.#bodies.low;
   }
 
   get heldBytes(): number {
-    const held = this.#tables?.holding?.heldBytes ?? 0;
+    const { holding, pager } = this.#tables ?? {};
+    const held = (holding?.heldBytes ?? 0) + (pager?.heldBytes ?? 0);
     return held * this.#throttle.crossedShare;
   }
 
@@ -205,9 +250,14 @@ export class CodingEngine implements SourceEngine {
     };
   }
 
+  paging(): PagingFigures | null {
+    return this.#tables?.pager?.figures() ?? null;
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#quiet);
+    this.#tables?.pager?.close();
     this.#options.packer.close();
     this.#bodies.close();
   }
@@ -215,6 +265,26 @@ export class CodingEngine implements SourceEngine {
   get #known(): Tables {
     if (this.#tables === undefined) throw new Error("no page comes before the blocks are known");
     return this.#tables;
+  }
+
+  #makePager({ numbers, store, encoder }: Tables): Pager | undefined {
+    const { memory, pushOrder, outgoing, packer, link, room, settled } = this.#options;
+    if (memory.pool.bytes === 0) return undefined;
+    if (this.#blocks.some(({ pageBytes }) => (pageBytes ?? SERVED_PAGE_BYTES) !== SERVED_PAGE_BYTES))
+      return undefined;
+    return new Pager({
+      ...{ kernels: this.#kernels, pool: memory.pool, numbers, store, encoder, bodies: this.#bodies },
+      ...{ packer, outgoing, order: pushOrder, link, room, settled, now: () => performance.now() },
+    });
+  }
+
+  #drain(pager: Pager, run: Run): void {
+    const odd = run.odd ? run.numbers[0]! : pager.take(run);
+    run.reset();
+    if (odd < 0) return;
+    throw new GodwitError("POSTCOPY_ACCOUNT", {
+      problem: `page ${odd} comes twice, or encoded, or uncalled`,
+    });
   }
 
   #encode(run: Run): void {

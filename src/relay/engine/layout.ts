@@ -28,6 +28,8 @@ export interface SourceMemory {
   /** undefined without an engine. */
   readonly batches: Arena | undefined;
   readonly hold: Region;
+  /** Of the pager; 0 bytes: QEMU serves post-copy itself. */
+  readonly pool: Region;
   readonly store: Region;
 }
 
@@ -37,18 +39,21 @@ export interface SourceMemory {
  *
  * @param engine  undefined: QEMU's records leave as they came, and there is nothing but the two arenas
  * @param cacheBytes  what the page store may take at most; less when the kernels' memory cannot be so large
+ * @param poolBytes  what drained pages may take at most; they come before the store
  */
 export function sourceMemory(
   engine: Engine | undefined,
   policy: PolicyName,
   cacheBytes: number,
+  poolBytes = 0,
 ): SourceMemory {
   const plainBytes = 64 * 1024 + STREAM_BYTES + LINK_BYTES;
   const batchBytes = engine === undefined ? 0 : BATCH_BYTES;
   const holdBytes = engine !== undefined && holds(engine, policy) ? HOLD_BYTES : 0;
-  const room = MEMORY_BYTES_MAX - plainBytes - batchBytes - holdBytes;
+  const poolHas = engine === undefined ? 0 : whole(Math.min(poolBytes, MEMORY_BYTES_MAX / 2));
+  const room = MEMORY_BYTES_MAX - plainBytes - batchBytes - holdBytes - poolHas;
   const storeBytes = engine !== undefined && storesPages(engine) ? whole(Math.min(cacheBytes, room)) : 0;
-  const kernels = loadKernels({ memoryBytes: plainBytes + batchBytes + holdBytes + storeBytes });
+  const kernels = loadKernels({ memoryBytes: plainBytes + batchBytes + holdBytes + poolHas + storeBytes });
 
   let next = kernels.freeStart;
   const region = (bytes: number): Region => {
@@ -63,7 +68,8 @@ export function sourceMemory(
   const stream = arena(STREAM_BYTES, CHUNK_BYTES);
   const link = arena(LINK_BYTES, CHUNK_BYTES / 2);
   const batches = batchBytes === 0 ? undefined : arena(batchBytes, PAYLOAD_BYTES_MAX);
-  return { kernels, stream, link, batches, hold: region(holdBytes), store: region(storeBytes) };
+  const [hold, pool, store] = [region(holdBytes), region(poolHas), region(storeBytes)];
+  return { kernels, stream, link, batches, hold, pool, store };
 }
 
 /** The policy that is in force when this one was asked for. */

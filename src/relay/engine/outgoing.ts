@@ -82,6 +82,13 @@ export class Outgoing {
     this.#pump();
   }
 
+  /** A frame that need not wait behind those that wait here, and leaves although the link is full. As `send` otherwise. */
+  now(kind: DataKind, parts: readonly Uint8Array[], done?: () => void): void {
+    if (this.#over) return done?.();
+    this.sentBytes += sizeOf(parts);
+    this.#options.send(kind, parts, this.#outstand(done));
+  }
+
   /** Keeps a place for one frame that is about so long. */
   reserve(kind: DataKind, bytes: number): Place {
     this.#account();

@@ -35,6 +35,19 @@ export class PlainEngine implements SourceEngine {
 
   barrier(): void {}
 
+  readonly serving = false;
+
+  discarded(): void {}
+
+  /** QEMU serves its guest itself. */
+  request(): boolean {
+    return false;
+  }
+
+  paging(): null {
+    return null;
+  }
+
   again(): never {
     throw new GodwitError("LINK_FRAME", { rule: "again_without_pages" });
   }

@@ -1,4 +1,5 @@
 import type { EngineFigures, HashedPage } from "../../pages/mod.ts";
+import type { PagingFigures } from "../../paging/mod.ts";
 import type { Barrier, PageKind, RamBlock } from "../../stream/mod.ts";
 
 /**
@@ -20,6 +21,15 @@ export interface SourceEngine {
   flush(): void;
   /** As `flush`, and nothing is held back any more. */
   barrier(barrier: Barrier): void;
+  /** Before the first page of post-copy: the target throws these pages away, and QEMU will give them again. */
+  discarded(block: RamBlock, offset: number, bytes: number): void;
+  /**
+   * Post-copy: the guest waits for this page.
+   * @returns whether that is seen to; false: the source QEMU is to be asked
+   */
+  request(block: RamBlock, offset: number): boolean;
+  /** Whether what comes behind the last page of post-copy has to wait, because pages wait here; `settled` tells the end. */
+  readonly serving: boolean;
   /** Pages that the target lacks a base for. Throws GodwitError BASE_LOST, LINK_FRAME. */
   again(pages: readonly number[]): void;
   /** Whether more of QEMU's stream may be read. */
@@ -28,6 +38,8 @@ export interface SourceEngine {
   readonly heldBytes: number;
   /** null when no page was its business. */
   figures(): EngineFigures | null;
+  /** null when QEMU serves post-copy itself, or there is none. */
+  paging(): PagingFigures | null;
   /** The migration is over: memory that the engine keeps is given back. After `Outgoing.ended`. */
   close(): void;
 }
