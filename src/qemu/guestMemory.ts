@@ -1,0 +1,191 @@
+/**
+ * A QEMU's guest memory read from outside, at the addresses where its process has it. QEMU takes no part in the reading:
+ * it works for a guest that stands still after its migration, when QEMU itself gives its memory out no more.
+ * Exact only while the guest does not run.
+ */
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { GodwitError } from "../errors/mod.ts";
+import type { Monitor } from "./monitor.ts";
+import { isAlive, type ProcessId } from "./process.ts";
+
+/** One RAM block as the migration stream knows it. */
+export interface GuestBlock {
+  readonly name: string;
+  /** What crosses in a migration; a block may be able to grow beyond. */
+  readonly usedBytes: number;
+}
+
+interface Place extends GuestBlock {
+  readonly totalBytes: number;
+  /** In QEMU's address space; undefined: it could not be found out. */
+  readonly address: number | undefined;
+}
+
+/** Open until `close`. */
+export class MemoryReader {
+  readonly #file: number;
+  readonly #process: ProcessId;
+  readonly #places: ReadonlyMap<string, Place>;
+  #closed = false;
+
+  constructor(file: number, process: ProcessId, places: ReadonlyMap<string, Place>) {
+    this.#file = file;
+    this.#process = process;
+    this.#places = places;
+  }
+
+  get blocks(): readonly GuestBlock[] {
+    return [...this.#places.values()];
+  }
+
+  /**
+   * Reads `bytes` at `offset` of a block to the beginning of `into`.
+   * @throws GodwitError GUEST_MEMORY_CLOSED when the block is not known or its place is not, the range leaves it, or QEMU
+   *   has ended
+   */
+  read(block: string, offset: number, bytes: number, into: Uint8Array): void {
+    const place = this.#places.get(block);
+    if (place === undefined) throw this.#closedBecause(`it has no block ${block}`);
+    if (place.address === undefined)
+      throw this.#closedBecause(`where it has its block ${block} cannot be told apart`);
+    if (offset < 0 || bytes > into.length || offset + bytes > place.usedBytes)
+      throw this.#closedBecause(`${bytes} bytes at ${offset} are not in its block ${block}`);
+    for (let done = 0; done < bytes; ) {
+      const got = this.#readSome(into, done, bytes - done, place.address + offset + done);
+      if (got === 0) throw this.#closedBecause("it has ended");
+      done += got;
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeSync(this.#file);
+  }
+
+  #readSome(into: Uint8Array, at: number, bytes: number, address: number): number {
+    try {
+      return readSync(this.#file, into, at, bytes, address);
+    } catch (cause) {
+      throw this.#closedBecause((cause as NodeJS.ErrnoException).code ?? String(cause), cause);
+    }
+  }
+
+  #closedBecause(reason: string, cause?: unknown): GodwitError {
+    return new GodwitError("GUEST_MEMORY_CLOSED", { pid: this.#process.pid, reason }, { cause });
+  }
+}
+
+/**
+ * Asks QEMU where its RAM blocks are, and opens its memory.
+ *
+ * QEMU 8.2 and newer say the addresses of all blocks. Of older ones those that the guest has mapped are asked for
+ * (`gpa2hva`); of the rest, the ROMs of firmware tables, the only mapping of that size is taken, and where there are two
+ * the block is left out.
+ * @throws GodwitError GUEST_MEMORY_CLOSED when this process may not read that one; those of the monitor
+ */
+export async function openGuestMemory(monitor: Monitor, process: ProcessId): Promise<MemoryReader> {
+  const { pid } = process;
+  const hmp = (line: string) => monitor.execute("human-monitor-command", { "command-line": line });
+  const listed = parseRamBlocks(await hmp("info ramblock"));
+  let places = listed;
+  if (listed.some(({ address }) => address === undefined)) {
+    places = await askMapped(listed, hmp);
+    places = fromMappings(places, parseMappings(readMaps(pid)));
+  }
+  const file = openMemory(pid);
+  // Between the number's use and now it may have become another process's.
+  if (!isAlive(process)) {
+    closeSync(file);
+    throw new GodwitError("GUEST_MEMORY_CLOSED", { pid, reason: "it has ended" });
+  }
+  return new MemoryReader(file, process, new Map(places.map((place) => [place.name, place])));
+}
+
+function openMemory(pid: number): number {
+  try {
+    return openSync(`/proc/${pid}/mem`, "r");
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    throw new GodwitError("GUEST_MEMORY_CLOSED", { pid, reason }, { cause });
+  }
+}
+
+function readMaps(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, "utf8");
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    throw new GodwitError("GUEST_MEMORY_CLOSED", { pid, reason }, { cause });
+  }
+}
+
+/** Name, page size, offset, used, total, and from 8.2 on address and whether it may be written. */
+const RAM_BLOCK =
+  /^ *(\S.*?) +\d+ (?:B|[KMG]iB) +0x[\da-f]+ +0x([\da-f]+) +0x([\da-f]+)(?: +0x([\da-f]+) +r[wo])?\r?$/gm;
+
+/** The answer of HMP `info ramblock`. */
+export function parseRamBlocks(text: string): Place[] {
+  return [...text.matchAll(RAM_BLOCK)].map(([, name, used, total, address]) => ({
+    name: name!,
+    usedBytes: Number.parseInt(used!, 16),
+    totalBytes: Number.parseInt(total!, 16),
+    address: address === undefined ? undefined : Number.parseInt(address, 16),
+  }));
+}
+
+/** Where the guest sees a piece of a memory region that is RAM or ROM: `info mtree -f`. */
+const MAPPED =
+  /^ +([\da-f]{16})-[\da-f]{16} \(prio \d+, (?:ram|rom|romd)\): (\S+)(?: @([\da-f]{16}))?(?: KVM)?\r?$/gm;
+const HOST_ADDRESS = /is 0x([\da-f]+)/;
+
+async function askMapped(places: readonly Place[], hmp: (line: string) => Promise<string>): Promise<Place[]> {
+  const mapped = new Map<string, { readonly gpa: string; readonly offset: number }>();
+  for (const [, gpa, region, offset] of (await hmp("info mtree -f")).matchAll(MAPPED))
+    if (!mapped.has(region!)) mapped.set(region!, { gpa: gpa!, offset: Number.parseInt(offset ?? "0", 16) });
+  const found: Place[] = [];
+  for (const place of places) {
+    const region = regionOf(place.name, places);
+    const at = place.address === undefined && region !== undefined ? mapped.get(region) : undefined;
+    const answer = at && HOST_ADDRESS.exec(await hmp(`gpa2hva 0x${at.gpa}`));
+    found.push(answer ? { ...place, address: Number.parseInt(answer[1]!, 16) - at.offset } : place);
+  }
+  return found;
+}
+
+/** A device's block is named after its region, below the device's path; undefined where two devices have the same. */
+function regionOf(block: string, places: readonly Place[]): string | undefined {
+  const region = block.slice(block.lastIndexOf("/") + 1);
+  const alike = places.filter(({ name }) => name === region || name.endsWith(`/${region}`));
+  return alike.length === 1 ? region : undefined;
+}
+
+interface Mapping {
+  readonly start: number;
+  readonly bytes: number;
+}
+
+const MAPPING = /^([\da-f]+)-([\da-f]+) rw-. /gm;
+
+/** The writable ones of /proc/PID/maps. */
+export function parseMappings(text: string): Mapping[] {
+  return [...text.matchAll(MAPPING)].map(([, from, to]) => {
+    const start = Number.parseInt(from!, 16);
+    return { start, bytes: Number.parseInt(to!, 16) - start };
+  });
+}
+
+/** QEMU aligns its RAM so that huge pages may be used. */
+const ALIGN_BYTES = 2 ** 21;
+
+/** Completes addresses by size where that leaves no doubt. */
+export function fromMappings(places: readonly Place[], mappings: readonly Mapping[]): Place[] {
+  const taken = new Set(places.map(({ address }) => address));
+  const free = mappings.filter(({ start }) => start % ALIGN_BYTES === 0 && !taken.has(start));
+  return places.map((place) => {
+    if (place.address !== undefined) return place;
+    const fits = free.filter(({ bytes }) => bytes === place.totalBytes);
+    const rivals = places.filter((p) => p.address === undefined && p.totalBytes === place.totalBytes);
+    return fits.length === 1 && rivals.length === 1 ? { ...place, address: fits[0]!.start } : place;
+  });
+}
