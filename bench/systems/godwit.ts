@@ -61,7 +61,7 @@ export const GODWIT_SYSTEMS: readonly GodwitSystem[] = [
     ...godwit("postcopy", "post-copy from the start, push order auto.", { strategy: "postcopy" }),
     alias: "godwit-postcopy-auto",
   },
-  godwit("hybrid", "post-copy after the first pass.", { strategy: "hybrid" }),
+  godwit("hybrid", "pre-copy, and post-copy where that does not pay.", { strategy: "hybrid" }),
   ...pushOrders(),
   engine("plain", "pre-copy without a page engine: QEMU's records as they come."),
   godwit("auto-16m", "pre-copy, page engine auto with a page store of 16 MiB.", {

@@ -8,7 +8,7 @@ export const MEANING: { readonly [S in Strategy]: string } = {
   precopy:
     "memory crosses while the guest runs, what it wrote meanwhile crosses again, pass by pass; then a short stop",
   postcopy: "the guest goes on at the target at once, and pages follow as it touches them",
-  hybrid: "one pass of pre-copy, then post-copy for what was written meanwhile",
+  hybrid: "pre-copy for as long as its passes pay, then a short stop or post-copy, whichever is better",
 };
 
 export interface Move {

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { privateDir, type QemuCommand, socketPath } from "../qemu/mod.ts";
+import { BalloonKeeper, balloonRoutes } from "./balloon/mod.ts";
 import { listenForPeers, listenPrivately } from "./bind.ts";
 import { Bus } from "./bus.ts";
 import { systemClock } from "./clock.ts";
@@ -61,6 +62,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     undo.push(
       () => context.history.close(),
       () => vms.release(),
+      () => context.balloons.stop(),
     );
     await vms.reopen();
 
@@ -89,6 +91,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
         history: context.history,
       });
       vmRoutes(routes, vms, context.clock);
+      balloonRoutes(routes, vms, context.clock);
       eventRoutes(routes, context.events);
       migrations.api(routes);
     });
@@ -109,11 +112,12 @@ function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>
   const events = new Bus(clock);
   const vms = new Vms({ host, dir: join(runDir, "vms"), qemu: options.qemu ?? null }, { clock, log, events });
   let peerAddress: string | null = null;
-  const context: AgentContext & { readonly history: SqliteHistory } = {
+  const context: AgentContext & { readonly history: SqliteHistory; readonly balloons: BalloonKeeper } = {
     ...{ host, runDir, log, clock, vms, history, events },
     insecure: options.insecure ?? false,
     relayPorts: new RelayPorts(options.relayPorts === undefined ? null : parsePortRange(options.relayPorts)),
     relays: new SpareRelay(),
+    balloons: new BalloonKeeper({ vms, clock, log, events }),
     qemu: options.qemu ?? null,
     get peerAddress() {
       return peerAddress;

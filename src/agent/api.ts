@@ -64,6 +64,10 @@ const orderFields = z.strictObject({
     .boolean()
     .default(false)
     .describe("post-copy even when the link was lost during this move's pre-copy"),
+  balloon: z
+    .boolean()
+    .default(false)
+    .describe("first take from the guest what it does not need; it gets that back after the move"),
   timeoutMs: z
     .int()
     .min(0)
@@ -119,6 +123,42 @@ export type MigrationStatusBody = z.output<typeof migrationStatusSchema>;
 
 export const idParamsSchema = z.object({ id: z.string().min(1).max(64) });
 export const nameParamsSchema = z.object({ name: vmName });
+
+/** POST /v1/vms/:name/balloon */
+export const balloonOrderSchema = z
+  .strictObject({
+    mode: z.enum(["auto", "off"]).default("off").describe("auto: the balloon follows what the guest needs"),
+    sizeBytes: z
+      .int()
+      .min(2 ** 20)
+      .optional()
+      .describe("RAM that the guest shall have; default: all of it"),
+  })
+  .refine((o) => o.mode === "off" || o.sizeBytes === undefined, {
+    path: ["sizeBytes"],
+    error: "goes with mode off only",
+  });
+
+const figure = z.number().nullable();
+
+/** GET and POST /v1/vms/:name/balloon */
+export const balloonBodySchema = z.object({
+  mode: z.enum(["auto", "off"]),
+  ramBytes: z.number().describe("of the VM's spec"),
+  sizeBytes: z.number().describe("RAM that the guest has now"),
+  guest: z
+    .object({
+      totalBytes: figure,
+      freeBytes: figure,
+      availableBytes: figure.describe("free memory and what it could free without swapping"),
+      cacheBytes: figure,
+      majorFaults: figure.describe("since its boot"),
+      swapOutBytes: figure.describe("since its boot"),
+    })
+    .nullable()
+    .describe("what the guest's driver says; null: it does not answer"),
+});
+export type BalloonBody = z.output<typeof balloonBodySchema>;
 
 /** POST /v1/vms/adopt */
 export const adoptSchema = z.strictObject({

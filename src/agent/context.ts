@@ -125,6 +125,19 @@ export interface EventBus {
   on(listener: (event: AgentEvent) => void): () => void;
 }
 
+/** A guest that is looked after while something else is done with it: it gets back what it lacks. */
+export interface Guarded {
+  /** Up to this size, bytes. */
+  readonly mostBytes: number;
+  /** False: it is looked after no longer. */
+  readonly while: () => boolean;
+}
+
+/** Looks after guests that a balloon has made smaller. */
+export interface BalloonGuard {
+  guard(vm: Vm, guarded: Guarded): void;
+}
+
 export interface AgentContext {
   /** This host's name, in messages and reports. */
   readonly host: string;
@@ -143,6 +156,7 @@ export interface AgentContext {
   readonly relayPorts: RelayPorts;
   /** Where the process of a move's relay comes from. */
   readonly relays: SpareRelay;
+  readonly balloons: BalloonGuard;
   /** This host's QEMU; null: the one in PATH. What another host names is never run. */
   readonly qemu: QemuCommand | null;
 }

@@ -2,6 +2,7 @@ import type { Agent, AgentOptions } from "./agent.ts";
 import type { DoctorOptions, Finding } from "./doctor.ts";
 
 export type {
+  BalloonBody,
   HostBody,
   MigrationOrder,
   MigrationOrderInput,

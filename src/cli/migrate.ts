@@ -35,6 +35,7 @@ interface Flags {
   pool?: number;
   postcopyReconnectFor: number;
   forcePostcopy?: boolean;
+  balloon?: boolean;
   timeout: number;
   onTimeout: string;
   json?: boolean;
@@ -75,6 +76,7 @@ export function migrateCommand(): Command {
     )
     .addOption(postcopyReconnectOption())
     .option("--force-postcopy", "go to post-copy even when the link was lost during this move's pre-copy")
+    .option("--balloon", "first take from the guest what it does not need; it gets that back after the move")
     .option("--timeout <time>", "then --on-timeout happens, such as 10m (default: none)", parsed(duration), 0)
     .addOption(
       new Option("--on-timeout <action>", "abort; stop the guest and finish; go to post-copy")
@@ -109,6 +111,7 @@ async function migrate(vm: string, flags: Flags): Promise<void> {
     ...{ pushOrder: flags.pushOrder, poolBytes: flags.pool ?? null },
     postcopyReconnectForMs: flags.postcopyReconnectFor,
     forcePostcopy: flags.forcePostcopy ?? false,
+    balloon: flags.balloon ?? false,
     ...{ timeoutMs: flags.timeout, onTimeout: flags.onTimeout },
   });
   const report = await follow(client, id, (count, view) => {

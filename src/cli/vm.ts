@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { VmBody } from "../agent/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
+import { balloonCommand } from "./balloon.ts";
 import { AgentClient } from "./client.ts";
 import { agentCommand, example, jsonOption, note, print, printJson } from "./options.ts";
 import { table, time } from "./show.ts";
@@ -11,7 +12,7 @@ interface Flags {
   json?: boolean;
 }
 
-/** `godwit vm start|list|show|stop|adopt` */
+/** `godwit vm start|list|show|stop|adopt|balloon` */
 export function vmCommand(): Command {
   return new Command("vm")
     .description("the VMs of this host")
@@ -19,7 +20,8 @@ export function vmCommand(): Command {
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(stopCommand())
-    .addCommand(adoptCommand());
+    .addCommand(adoptCommand())
+    .addCommand(balloonCommand());
 }
 
 function startCommand(): Command {
@@ -37,8 +39,8 @@ function startCommand(): Command {
     "after",
     `
 Fields of a spec: name, memory ("512MiB"), cpus, machine, cpu, accel (auto, kvm, tcg), kernel, initrd, append,
-disks [{path, format, readOnly}], nics [{type: "user"} or {type: "tap", ifname}], serial, balloon, memfd, heartbeat,
-qemu {binary, args}. Only name and memory are required.`,
+disks [{path, format, readOnly}], nics [{type: "user"} or {type: "tap", ifname}], serial,
+balloon (true or {hints, reporting, deflateOnOom}), memfd, heartbeat, qemu {binary, args}. Only name and memory are required.`,
   );
   return example(
     command,

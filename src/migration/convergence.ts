@@ -6,6 +6,7 @@
  */
 import type { EngineName } from "../pages/mod.ts";
 import { judge, type Situation } from "./convergenceRules.ts";
+import { type Outlook, outlookOf } from "./outlook.ts";
 import { type RateChoice, type RateRange, rateOfPass } from "./rate.ts";
 import type { Decision, SwitchoverFacts } from "./report.ts";
 import { type CarriedSample, Throughput } from "./throughput.ts";
@@ -19,6 +20,8 @@ export interface ConvergenceOrder {
   readonly timeoutMs: number;
   /** The dynamic rate limit; null: the cap is not the controller's. */
   readonly rate: RateRange | null;
+  /** It may also say that pre-copy shall end by a turn to post-copy. */
+  readonly mayTurn: boolean;
 }
 
 /** What query-migrate said at one moment. Times since the order. */
@@ -33,6 +36,8 @@ export interface Tick {
 export interface Verdict {
   readonly rule: string;
   readonly switches: boolean;
+  /** Post-copy shall begin. It has only begun once `ended` was told. */
+  readonly turns: boolean;
   readonly expectedDowntimeMs: number | null;
   readonly budgetMs: number;
   /** The link's cap from now on; null: it stays. */
@@ -54,6 +59,8 @@ interface Pass {
   /** How long the guest had to write it: the pass before. */
   readonly writtenInMs: number;
   readonly expectedDowntimeMs: number | null;
+  /** What passes after the first had carried when it began. */
+  readonly laterBytes: number;
 }
 
 /** One controller per migration. */
@@ -75,9 +82,11 @@ export class Convergence {
   #moved: { readonly bytes: number; readonly atMs: number } = { bytes: -1, atMs: 0 };
   #choice: RateChoice | null = null;
   #rule: string | null = null;
+  #mayTurn: boolean;
 
   constructor(order: ConvergenceOrder) {
     this.#order = order;
+    this.#mayTurn = order.mayTurn;
   }
 
   /** Whether pre-copy has been told to end, or has ended. */
@@ -101,7 +110,7 @@ export class Convergence {
     this.#passAtMs = atMs;
     if (pass < 2) return;
     this.#firstPassEndedAtMs ??= atMs;
-    this.#throughput.secondPass();
+    this.#throughput.passBegun();
     if (this.#doublings === 0 || atMs - this.#doubledAtMs >= RAMP_STEP_MS) {
       this.#doublings++;
       this.#doubledAtMs = atMs;
@@ -119,6 +128,7 @@ export class Convergence {
     const verdict: Verdict = {
       rule: rule.name,
       switches: rule.action === "switch",
+      turns: rule.action === "turn",
       expectedDowntimeMs,
       budgetMs: situation.budgetMs,
       bandwidthBytesPerSec: this.#bandwidth(rule.action === "switch"),
@@ -135,6 +145,12 @@ export class Convergence {
     this.#note({ atMs, rule, pass: this.#pass, expectedDowntimeMs: null });
   }
 
+  /** Post-copy is not to be had: from now on pre-copy goes on as if it had never been. `rule` says why. */
+  refused(rule: string, atMs: number): void {
+    this.#mayTurn = false;
+    this.#note({ atMs, rule, pass: this.#pass, expectedDowntimeMs: null });
+  }
+
   /** For the report; null when nothing was judged. */
   facts(): SwitchoverFacts | null {
     if (this.#decisions.length === 0) return null;
@@ -144,7 +160,9 @@ export class Convergence {
   #beginPass({ remainingBytes, pass }: Tick, expectedDowntimeMs: number | null): void {
     if (pass < 2 || this.#passJudged === pass) return;
     this.#passJudged = pass;
-    this.#passes.push({ setBytes: remainingBytes, writtenInMs: this.#writtenInMs || 1, expectedDowntimeMs });
+    const laterBytes = this.#throughput.carriedBytes?.later ?? 0;
+    const writtenInMs = this.#writtenInMs || 1;
+    this.#passes.push({ setBytes: remainingBytes, writtenInMs, expectedDowntimeMs, laterBytes });
     if (this.#passes.length > PASSES_KEPT) this.#passes.shift();
     if (this.#order.rate === null) return;
     const dirtyBytesPerSec = (remainingBytes / (this.#writtenInMs || 1)) * 1000;
@@ -184,6 +202,7 @@ export class Convergence {
   #situation(tick: Tick, lastSetBytes: number, expectedDowntimeMs: number | null): Situation {
     const { last } = this.#throughput;
     const [before, now] = this.#passes.slice(-2);
+    const budgetMs = this.#budgetMs(tick.atMs);
     return {
       elapsedMs: tick.atMs,
       timeoutMs: this.#order.timeoutMs,
@@ -193,7 +212,7 @@ export class Convergence {
         nowMs: now?.expectedDowntimeMs ?? null,
         beforeMs: now === undefined ? null : (before?.expectedDowntimeMs ?? null),
       },
-      budgetMs: this.#budgetMs(tick.atMs),
+      budgetMs,
       notShrinking: this.#notShrinking(),
       streamBytes: last?.streamBytes ?? 0,
       ramBytes: tick.ramBytes,
@@ -201,7 +220,22 @@ export class Convergence {
       linkUp: tick.linkUp,
       rateExceeded: this.#choice?.exceeded ?? false,
       asInPaper: this.#order.engine === "clark",
+      mayTurn: this.#mayTurn,
+      outlook: this.#outlook(budgetMs),
     };
+  }
+
+  #outlook(budgetMs: number): Outlook | null {
+    const { passRatio: ratio, carriedBytes, linkBytesPerSec, intakeBytesPerSec } = this.#throughput;
+    const pass = this.#passes.at(-1);
+    if (!this.#mayTurn || pass === undefined || carriedBytes === null) return null;
+    if (ratio === null || linkBytesPerSec === null || intakeBytesPerSec === null) return null;
+    return outlookOf({
+      ...{ ...pass, ratio, linkBytesPerSec, intakeBytesPerSec },
+      beganAtMs: this.#passAtMs,
+      budgetMs: budgetMs - FIXED_DOWNTIME_MS,
+      firstPassBytes: carriedBytes.first,
+    });
   }
 
   /** Grows only where the order allows it: up to the timeout, or where there is none, twofold with each pass. */

@@ -1,7 +1,8 @@
 /**
- * When pre-copy ends: named rules in the order in which they are asked; the first that applies decides. Each says why,
- * in words that a report can show. docs/convergence.md explains them.
+ * When pre-copy ends, and how: named rules in the order in which they are asked; the first that applies decides. Each
+ * says why, in words that a report can show. docs/convergence.md explains them.
  */
+import type { Outlook } from "./outlook.ts";
 
 /** What the rules look at, at one moment. */
 export interface Situation {
@@ -29,11 +30,16 @@ export interface Situation {
   readonly rateExceeded: boolean;
   /** The engine ends pre-copy as Clark et al. did, whatever the budget. */
   readonly asInPaper: boolean;
+  /** Pre-copy may end by a turn to post-copy. */
+  readonly mayTurn: boolean;
+  /** What more passes would cost; null: not known yet, or not asked for. */
+  readonly outlook: Outlook | null;
 }
 
 export interface Rule {
   readonly name: string;
-  readonly action: "hold" | "switch";
+  /** switch: the guest is stopped and the rest copied; turn: post-copy brings the rest. */
+  readonly action: "hold" | "switch" | "turn";
   /** It may end pre-copy although the stop is expected to take longer than the budget. */
   readonly mayExceed: boolean;
   readonly because: string;
@@ -54,7 +60,19 @@ const WORTH = 0.75;
 /** Rather a stop that fits than what happens at the timeout. */
 const NEARLY_UP = 0.9;
 
+/** A pass has to make the rest smaller by so much, or post-copy is better. */
+const SHARE_MAX = 0.85;
+/** Passes may carry so much of what the first one did before a stop fits. */
+const PASSES_OF_FIRST_MAX = 0.5;
+/** All of the move: what crosses, of the memory's size. */
+const WHOLE_OF_RAM_MAX = 1.2;
+
 const fits = (s: Situation): boolean => s.expectedDowntimeMs !== null && s.expectedDowntimeMs <= s.budgetMs;
+/** Where the link is down nothing is known of what it will carry. */
+const undecided = (s: Situation): boolean => s.mayTurn && s.linkUp && !fits(s);
+/** What is wrong with going on; null: nothing, or nothing is known. */
+const outlook = (s: Situation): Outlook | null =>
+  undecided(s) && s.outlook !== null && !s.outlook.fits ? s.outlook : null;
 
 export const RULES: readonly Rule[] = [
   {
@@ -100,11 +118,54 @@ export const RULES: readonly Rule[] = [
     when: (s) => s.asInPaper && s.streamBytes > TOTAL_TIMES_RAM_MAX * s.ramBytes,
   },
   {
+    name: "post-copy-time",
+    action: "turn",
+    mayExceed: false,
+    because: "the timeout would come before a stop fits",
+    when: (s) =>
+      s.timeoutMs > 0 &&
+      undecided(s) &&
+      (s.elapsedMs >= NEARLY_UP * s.timeoutMs || (outlook(s)?.wholeMs ?? 0) > s.timeoutMs),
+  },
+  {
     name: "unmeasured",
     action: "hold",
     mayExceed: false,
     because: "the link's rate is not known yet",
     when: (s) => s.expectedDowntimeMs === null,
+  },
+  {
+    name: "sampling",
+    action: "hold",
+    mayExceed: false,
+    because: "what a page costs that is sent again is not known yet",
+    when: (s) => undecided(s) && s.outlook === null,
+  },
+  {
+    name: "post-copy-dirty-rate",
+    action: "turn",
+    mayExceed: false,
+    because: "the guest writes faster than what it writes can be carried",
+    when: (s) => (outlook(s)?.share ?? 0) >= 1,
+  },
+  {
+    name: "post-copy-no-progress",
+    action: "turn",
+    mayExceed: false,
+    because: "one more pass would leave hardly less than it carries",
+    when: (s) => (outlook(s)?.share ?? 0) > SHARE_MAX,
+  },
+  {
+    name: "post-copy-bytes",
+    action: "turn",
+    mayExceed: false,
+    because: "until a stop fits, passes would carry more than they are worth",
+    when: (s) => {
+      const o = outlook(s);
+      if (o === null) return false;
+      const { passesBytes, firstPassBytes, wholeBytes } = o;
+      return passesBytes > PASSES_OF_FIRST_MAX * firstPassBytes || wholeBytes > WHOLE_OF_RAM_MAX * s.ramBytes;
+    },
   },
   {
     name: "not-converging",

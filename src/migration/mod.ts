@@ -1,4 +1,13 @@
 export { InvariantBroken } from "./assert.ts";
+export {
+  type Ballooned,
+  isPressed,
+  type MemoryFigures,
+  nextSmaller,
+  relievedSize,
+  reserveBytes,
+  spareBytesOf,
+} from "./balloon.ts";
 export { Convergence, type ConvergenceOrder, type Tick, type Verdict } from "./convergence.ts";
 export { RULES, type Rule } from "./convergenceRules.ts";
 export {
@@ -37,7 +46,8 @@ export {
   sourceStep,
 } from "./source.ts";
 export {
-  endsInPostcopy,
+  endsByRule,
+  mayTurnByRule,
   mayUsePostcopy,
   type Plan,
   stopsFirst,

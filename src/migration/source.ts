@@ -3,7 +3,7 @@ import { GodwitError, type WireError } from "../errors/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 import { assert } from "./assert.ts";
 import { SOURCE_EDGES, SOURCE_MAY_RUN, type SourcePhase, type TargetPhase } from "./phases.ts";
-import { mayUsePostcopy, type Plan, startsPostcopyAt, stopsFirst } from "./strategy.ts";
+import { mayUsePostcopy, type Plan, startsInPostcopy, stopsFirst } from "./strategy.ts";
 
 export interface SourceState {
   readonly phase: SourcePhase;
@@ -50,6 +50,7 @@ export type SourceEvent =
   | { readonly type: "timeout" }
   | { readonly type: "askAgain" }
   | { readonly type: "cancel" }
+  /** By the user, or by a rule of the convergence controller. */
   | { readonly type: "postcopy" }
   /** An effect could not be carried out (those after it in the list were not tried). */
   | { readonly type: "failed"; readonly error: WireError }
@@ -222,9 +223,9 @@ function precopy(state: SourceState, event: SourceEvent): Step {
       return state.turning ? startPostcopy(state) : [state, []];
     case "pass":
       // Pass 1 is announced during QEMU's set-up; "active" is the moment when it obeys.
-      return event.pass > 1 && startsPostcopyAt(state.plan, event.pass) ? toPostcopy(state) : [state, []];
+      return event.pass > 1 && startsInPostcopy(state.plan) ? toPostcopy(state) : [state, []];
     case "qemuStatus":
-      if (event.status === "active" && startsPostcopyAt(state.plan, 1)) return toPostcopy(state);
+      if (event.status === "active" && startsInPostcopy(state.plan)) return toPostcopy(state);
       return undo(state, event) ?? [state, []];
     case "postcopy":
       return canPostcopy(state) ? toPostcopy(state) : [state, []];

@@ -8,15 +8,15 @@ export type TimeoutAction = (typeof TIMEOUT_ACTIONS)[number];
 interface Manner {
   /** The guest is stopped before memory moves (and continued if the move is undone). */
   readonly stopFirst: boolean;
-  /** The sweep at whose beginning post-copy starts: 1 = at once, 2 = when all memory was sent once; null = never. */
-  readonly postcopyAtPass: number | null;
+  /** atOnce: before memory was sent once; byRule: when the convergence controller says so. */
+  readonly postcopy: "never" | "atOnce" | "byRule";
 }
 
 const MANNERS: { readonly [S in Strategy]: Manner } = {
-  "stop-and-copy": { stopFirst: true, postcopyAtPass: null },
-  precopy: { stopFirst: false, postcopyAtPass: null },
-  postcopy: { stopFirst: false, postcopyAtPass: 1 },
-  hybrid: { stopFirst: false, postcopyAtPass: 2 },
+  "stop-and-copy": { stopFirst: true, postcopy: "never" },
+  precopy: { stopFirst: false, postcopy: "never" },
+  postcopy: { stopFirst: false, postcopy: "atOnce" },
+  hybrid: { stopFirst: false, postcopy: "byRule" },
 };
 
 /** What the state machine needs to know of an order. */
@@ -32,21 +32,22 @@ export function stopsFirst(plan: Plan): boolean {
   return MANNERS[plan.strategy].stopFirst;
 }
 
-/** Whether the strategy itself leads to post-copy, so that pre-copy should not end by itself before. */
-export function endsInPostcopy(plan: Plan): boolean {
-  return MANNERS[plan.strategy].postcopyAtPass !== null;
+/** Whether the convergence controller decides when pre-copy ends. */
+export function endsByRule({ strategy }: Pick<Plan, "strategy">): boolean {
+  return !MANNERS[strategy].stopFirst && MANNERS[strategy].postcopy !== "atOnce";
+}
+
+/** Whether the convergence controller may also end pre-copy by a turn to post-copy. */
+export function mayTurnByRule({ strategy }: Pick<Plan, "strategy">): boolean {
+  return MANNERS[strategy].postcopy === "byRule";
 }
 
 /** Whether the capability postcopy-ram is set on both sides; without it post-copy cannot be ordered later on. */
 export function mayUsePostcopy(plan: Plan): boolean {
-  return MANNERS[plan.strategy].postcopyAtPass !== null || plan.onTimeout === "postcopy";
+  return MANNERS[plan.strategy].postcopy !== "never" || plan.onTimeout === "postcopy";
 }
 
-/**
- * Whether post-copy begins now.
- * @param pass  QEMU's dirty-sync-count, >= 0; QEMU's word for it is MIGRATION_PASS
- */
-export function startsPostcopyAt(plan: Plan, pass: number): boolean {
-  const at = MANNERS[plan.strategy].postcopyAtPass;
-  return at !== null && pass >= at;
+/** Whether post-copy begins as soon as QEMU can be told so. */
+export function startsInPostcopy(plan: Plan): boolean {
+  return MANNERS[plan.strategy].postcopy === "atOnce";
 }

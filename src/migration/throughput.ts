@@ -26,6 +26,8 @@ const RATIO_BYTES_MIN = 256 * 2 ** 10;
 /** Frames and repetitions may make a little more of it. */
 const RATIO_MAX = 1.25;
 const RATIO_MIN = 1e-4;
+/** This pass and the one before. */
+const MARKS_MAX = 2;
 
 /** Rates and the gain of the encodings, over the last seconds. */
 export class Throughput {
@@ -34,19 +36,25 @@ export class Throughput {
   /** The first sample of the second pass: what comes after it are versions of pages that the target had before. */
   #again: CarriedSample | null = null;
   #pass1Ratio: number | null = null;
-  #secondPass = false;
+  /** The first samples of the newest passes from the third on, newest last. */
+  readonly #marks: CarriedSample[] = [];
+  #passBegun = false;
 
-  /** The second pass has begun. */
-  secondPass(): void {
-    this.#secondPass = true;
+  /** A pass has begun, the second or a later one. */
+  passBegun(): void {
+    this.#passBegun = true;
   }
 
   add(sample: CarriedSample): void {
     this.#first ??= sample;
-    if (this.#secondPass && this.#again === null) {
+    if (this.#passBegun && this.#again === null) {
       this.#pass1Ratio = ratio(this.#first, sample);
       this.#again = sample;
+    } else if (this.#passBegun) {
+      this.#marks.push(sample);
+      if (this.#marks.length > MARKS_MAX) this.#marks.shift();
     }
+    this.#passBegun = false;
     this.#samples.push(sample);
     while (this.#samples.length > 2 && this.#samples[1]!.atMs < sample.atMs - INTAKE_MEMORY_MS)
       this.#samples.shift();
@@ -73,6 +81,28 @@ export class Throughput {
     return ratio(from, last) ?? this.#pass1Ratio;
   }
 
+  /**
+   * The same over whole passes: of this one, once there is enough of it, else since the one before began, else since the
+   * second. null: too little was sent again so far. Steadier than `encodedRatio`, for what cannot be taken back.
+   */
+  get passRatio(): number | null {
+    const { last } = this;
+    if (last === null || this.#again === null) return null;
+    for (const mark of [...this.#marks.toReversed(), this.#again]) {
+      if (last.atMs - mark.atMs < WINDOW_MS_MIN) continue;
+      const found = ratio(mark, last);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** What has crossed, or waits to, in the first pass and in all later ones; null: the first has not ended. */
+  get carriedBytes(): { readonly first: number; readonly later: number } | null {
+    const [first, again, last] = [this.#first, this.#again, this.last];
+    if (first === null || again === null || last === null) return null;
+    return { first: crossing(first, again), later: crossing(again, last) };
+  }
+
   /** The best of the last seconds: at times there is less to send than the link would take. */
   get linkBytesPerSec(): number | null {
     const recent = this.#since(LINK_MEMORY_MS);
@@ -97,8 +127,11 @@ export class Throughput {
 function ratio(from: CarriedSample, to: CarriedSample): number | null {
   const streamBytes = to.streamBytes - from.streamBytes;
   if (streamBytes < RATIO_BYTES_MIN) return null;
-  const crossing = to.wireBytes + to.backlogBytes - from.wireBytes - from.backlogBytes;
-  return Math.min(RATIO_MAX, Math.max(RATIO_MIN, crossing / streamBytes));
+  return Math.min(RATIO_MAX, Math.max(RATIO_MIN, crossing(from, to) / streamBytes));
+}
+
+function crossing(from: CarriedSample, to: CarriedSample): number {
+  return to.wireBytes + to.backlogBytes - from.wireBytes - from.backlogBytes;
 }
 
 function bestRate(samples: readonly CarriedSample[], of: (sample: CarriedSample) => number): number | null {

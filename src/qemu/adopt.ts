@@ -7,7 +7,7 @@ import { isAlive, listenerOf } from "./process.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import { privateDir } from "./runDir.ts";
 import { formatSize } from "./size.ts";
-import { parseSpec, type VmSpec } from "./spec.ts";
+import { type BalloonFeatures, parseSpec, type VmSpec } from "./spec.ts";
 
 export interface AdoptOptions {
   /** The VM's new folder at this agent; made. */
@@ -39,7 +39,7 @@ export async function adoptVm(options: AdoptOptions): Promise<RunningVm> {
         cpus: machine.cpus,
         machine: machine.type,
         cpu: machine.cpu,
-        balloon: machine.devices.includes("virtio-balloon-pci"),
+        balloon: balloonSpec(machine.balloon),
         serial: machine.serial,
         ...options.spec,
         name,
@@ -65,6 +65,12 @@ export async function adoptVm(options: AdoptOptions): Promise<RunningVm> {
     monitor.close();
     throw error;
   }
+}
+
+/** The short form where it says the same. */
+function balloonSpec(features: BalloonFeatures | null): VmSpec["balloon"] {
+  if (features === null) return false;
+  return Object.values(features).some((on) => on) ? features : true;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { memoryBytesOf, type ResolvedSpec } from "./spec.ts";
+import { BALLOON_PROPERTIES } from "./balloonDevice.ts";
+import { type BalloonFeatures, balloonOf, memoryBytesOf, type ResolvedSpec } from "./spec.ts";
 
 /** The files of a launched VM, in its run dir. */
 export interface VmPaths {
@@ -57,11 +58,22 @@ export function qemuArgs(spec: ResolvedSpec, paths: VmPaths, mode: "run" | "inco
     args.push("-chardev", `socket,id=serial0,path=${quote(paths.serial)},server=on,wait=off,${log}`);
     args.push("-serial", "chardev:serial0");
   }
-  if (spec.balloon) args.push("-device", "virtio-balloon-pci,id=balloon0");
+  const balloon = balloonOf(spec);
+  if (balloon !== null) args.push(...balloonArgs(balloon));
   args.push(...spec.nics.flatMap(nicArgs), ...spec.disks.flatMap(diskArgs));
   args.push("-pidfile", paths.pidFile);
   if (mode === "incoming") args.push("-S", "-incoming", "defer");
   return args;
+}
+
+/** QEMU takes hints in a thread beside its main loop, and wants to be given one. */
+function balloonArgs(features: BalloonFeatures): string[] {
+  const on = BALLOON_PROPERTIES.flatMap(([feature, property]) =>
+    features[feature] ? [`,${property}=on`] : [],
+  );
+  const device = `virtio-balloon-pci,id=balloon0${on.join("")}`;
+  if (!features.hints) return ["-device", device];
+  return ["-object", "iothread,id=balloon-hints", "-device", `${device},iothread=balloon-hints`];
 }
 
 function nicArgs(nic: ResolvedSpec["nics"][number], index: number): string[] {

@@ -163,7 +163,11 @@ export interface QmpCommands {
     answer: Empty;
   };
   "qom-get": { args: { path: string; property: string }; answer: unknown };
+  "qom-set": { args: { path: string; property: string; value: unknown }; answer: Empty };
   "qom-list": { args: { path: string }; answer: readonly QomProperty[] };
+  /** RAM that the guest shall have, bytes. */
+  balloon: { args: { value: number }; answer: Empty };
+  "query-balloon": { args: None; answer: { readonly actual: number } };
   "human-monitor-command": { args: { "command-line": string }; answer: string };
 }
 

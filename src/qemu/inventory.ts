@@ -1,6 +1,7 @@
 import { GodwitError } from "../errors/mod.ts";
+import { BALLOON_TYPE, featuresText, readBalloonFeatures } from "./balloonDevice.ts";
 import type { Monitor } from "./monitor.ts";
-import type { ResolvedSpec } from "./spec.ts";
+import { type BalloonFeatures, balloonOf, type ResolvedSpec } from "./spec.ts";
 
 /** What a running QEMU tells of its machine. */
 export interface MachineInventory {
@@ -16,6 +17,8 @@ export interface MachineInventory {
   readonly serial: boolean;
   /** Types of the devices that were asked for (`-device`), in order of their PCI slots. */
   readonly devices: readonly string[];
+  /** null: there is no balloon. */
+  readonly balloon: BalloonFeatures | null;
   /** Types that come with `-nodefaults` missing, which our launch never has. */
   readonly defaults: readonly string[];
 }
@@ -23,7 +26,7 @@ export interface MachineInventory {
 /** Devices that a QEMU adds by itself without -nodefaults, and that are in the migration stream. */
 const DEFAULT_DEVICES =
   /^(VGA|e1000e?|isa-parallel|isa-fdc|floppy|ide-cd|ide-hd|vmware-svga|cirrus-vga|qxl-vga)$/;
-const MOVABLE = ["virtio-balloon-pci", "virtio-net-pci", "virtio-blk-pci"];
+const MOVABLE = [BALLOON_TYPE, "virtio-net-pci", "virtio-blk-pci"];
 
 /** Errors: those of QMP. */
 export async function readMachine(monitor: Monitor): Promise<MachineInventory> {
@@ -47,6 +50,7 @@ export async function readMachine(monitor: Monitor): Promise<MachineInventory> {
       ...(await typesAt(monitor, "/machine/peripheral")),
       ...(await typesAt(monitor, "/machine/peripheral-anon")),
     ],
+    balloon: await readBalloonFeatures(monitor),
     defaults: unattached.filter((type) => DEFAULT_DEVICES.test(type)),
   };
 }
@@ -64,7 +68,8 @@ export function checkMachine(machine: MachineInventory, spec: ResolvedSpec): voi
     ["machine", spec.machine, machine.type],
     ["vCPUs", spec.cpus, machine.cpus],
     ["memory", spec.memory, `${machine.memoryBytes / 2 ** 20}MiB`],
-    ["balloons", spec.balloon ? 1 : 0, count("virtio-balloon-pci")],
+    ["balloons", spec.balloon === false ? 0 : 1, count(BALLOON_TYPE)],
+    ["the balloon's features", featuresText(balloonOf(spec)), featuresText(machine.balloon)],
     ["nics", spec.nics.length, count("virtio-net-pci")],
     ["disks", spec.disks.length, count("virtio-blk-pci")],
   ] as const;

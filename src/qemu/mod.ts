@@ -1,6 +1,7 @@
 export { type KvmVerdict, kvmVerdict } from "./accel.ts";
 export { type AdoptOptions, adoptVm, reopenVm } from "./adopt.ts";
 export { type VmPaths, vmPaths } from "./args.ts";
+export { Balloon, type GuestFigures } from "./balloon.ts";
 export type {
   CommandAnswer,
   CommandArgs,
@@ -34,6 +35,8 @@ export { resolveSpec } from "./resolve.ts";
 export { openLog, privateDir, socketPath } from "./runDir.ts";
 export { formatSize, parseSize, SIZE_FORMS } from "./size.ts";
 export {
+  type BalloonFeatures,
+  balloonOf,
   memoryBytesOf,
   parseResolvedSpec,
   parseSpec,

@@ -20,6 +20,12 @@ const disk = z.strictObject({
   readOnly: z.boolean().default(false),
 });
 
+const balloon = z.strictObject({
+  hints: z.boolean().default(false).describe("free pages are named to QEMU at each pre-copy, and not sent"),
+  reporting: z.boolean().default(false).describe("free pages are given back to the host as they become free"),
+  deflateOnOom: z.boolean().default(false).describe("the guest takes pages back before it kills a process"),
+});
+
 /** What a VM is, as the user writes it. The meaning of each field is in its description. */
 export const vmSpecSchema = z.strictObject({
   name: z
@@ -52,7 +58,10 @@ export const vmSpecSchema = z.strictObject({
   disks: z.array(disk).max(16).default([]),
   nics: z.array(nic).max(8).default([]),
   serial: z.boolean().default(true).describe("a serial console, on a unix socket and in a log file"),
-  balloon: z.boolean().default(false).describe("a virtio balloon"),
+  balloon: z
+    .union([z.boolean(), balloon])
+    .default(false)
+    .describe("a virtio balloon; {hints, reporting, deflateOnOom} for more than its size"),
   memfd: z.boolean().default(false).describe("RAM in a shared memfd instead of private memory"),
   heartbeat: z
     .boolean()
@@ -66,6 +75,15 @@ export const vmSpecSchema = z.strictObject({
     .optional()
     .describe("the QEMU to run; default: the agent's"),
 });
+
+/** What a balloon can do beside its size. Feature bits of the device: both sides of a move need the same ones. */
+export type BalloonFeatures = z.output<typeof balloon>;
+
+/** The balloon of a spec; null: it has none. */
+export function balloonOf(spec: { readonly balloon: boolean | BalloonFeatures }): BalloonFeatures | null {
+  if (spec.balloon === false) return null;
+  return spec.balloon === true ? { hints: false, reporting: false, deflateOnOom: false } : spec.balloon;
+}
 
 /** A spec as written. */
 export type VmSpecInput = z.input<typeof vmSpecSchema>;

@@ -9,6 +9,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
+  mayTurnByRule,
   mayUsePostcopy,
   type Plan,
   SOURCE_MAY_RUN,
@@ -108,6 +109,9 @@ class World {
     });
     on(carries && c.linked && c.at === "ram" && !q.postcopy, "pass", () =>
       this.sourceInbox.push({ type: "pass", pass: 2 }),
+    );
+    on(carries && c.linked && c.at === "ram" && mayTurnByRule(this.source.plan), "rule", () =>
+      this.toSource({ type: "postcopy" }),
     );
     on(carries && c.linked && q.stopped && !q.postcopy && q.left > 0, "send", () => q.left--);
     on(carries && c.linked && c.at === "ram" && !q.stopped, "switchover", () => this.qemuStops());

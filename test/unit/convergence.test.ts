@@ -17,6 +17,7 @@ import {
   type Situation,
   STILL_MS_MAX,
 } from "../../src/migration/convergenceRules.ts";
+import { type Outlook, outlookOf } from "../../src/migration/outlook.ts";
 import { Throughput } from "../../src/migration/throughput.ts";
 
 const PAGE = 4096;
@@ -58,7 +59,7 @@ const QUIET: World = {
 };
 const ORDER: ConvergenceOrder = {
   ...{ engine: "auto", downtimeLimitMs: 300, downtimeLimitMaxMs: 0, timeoutMs: 0 },
-  rate: null,
+  ...{ rate: null, mayTurn: false },
 };
 
 /** Runs until the controller switches; null when it has not after `limitMs`. */
@@ -263,7 +264,17 @@ const CALM: Situation = {
   linkUp: true,
   rateExceeded: false,
   asInPaper: false,
+  mayTurn: false,
+  outlook: null,
 };
+
+/** One more pass pays: it takes 2 s, and leaves a fifth. */
+const PAYS: Outlook = {
+  ...{ fits: false, share: 0.2, passesBytes: 100e6, firstPassBytes: 400e6 },
+  ...{ wholeBytes: 600e6, wholeMs: 14_000 },
+};
+const OVER = { expectedDowntimeMs: 2_000, mayTurn: true, outlook: PAYS };
+const outlook = (change: Partial<Outlook>) => ({ ...OVER, outlook: { ...PAYS, ...change } });
 
 describe("rules", () => {
   const cases: readonly [string, Partial<Situation>][] = [
@@ -286,6 +297,23 @@ describe("rules", () => {
     ["shrinking", { rateExceeded: true }],
     ["pass-limit", { asInPaper: true, pass: PASSES_MAX + 1, expectedDowntimeMs: 5_000 }],
     ["total-limit", { asInPaper: true, streamBytes: 3.1e9, expectedDowntimeMs: 5_000 }],
+    ["over-budget", OVER],
+    ["first-pass", { ...outlook({ share: 2 }), pass: 1 }],
+    ["sampling", { ...OVER, outlook: null }],
+    ["unmeasured", { ...OVER, expectedDowntimeMs: null }],
+    ["over-budget", { ...outlook({ share: 2 }), mayTurn: false, outlook: null }],
+    ["post-copy-dirty-rate", outlook({ share: 1 })],
+    ["post-copy-no-progress", outlook({ share: 0.86 })],
+    ["post-copy-bytes", outlook({ passesBytes: 201e6 })],
+    ["post-copy-bytes", outlook({ wholeBytes: 1.21e9 })],
+    ["over-budget", outlook({ share: 0.85, passesBytes: 200e6, wholeBytes: 1.2e9 })],
+    ["over-budget", outlook({ fits: true, share: 2 })],
+    ["over-budget", { ...outlook({ share: 2 }), linkUp: false }],
+    ["shrinking", { ...outlook({ share: 2 }), expectedDowntimeMs: 200 }],
+    ["post-copy-time", { ...OVER, timeoutMs: 13_999 }],
+    ["over-budget", { ...OVER, timeoutMs: 14_000 }],
+    ["post-copy-time", { ...OVER, outlook: null, expectedDowntimeMs: null, timeoutMs: 1_100 }],
+    ["over-budget", { ...OVER, mayTurn: false, timeoutMs: 1_100 }],
   ];
   for (const [name, change] of cases)
     it(`${name}: ${JSON.stringify(change)}`, () => assert.equal(judge({ ...CALM, ...change }).name, name));
@@ -325,16 +353,62 @@ describe("rules", () => {
       linkUp: fc.boolean(),
       rateExceeded: fc.boolean(),
       asInPaper: fc.boolean(),
+      mayTurn: fc.boolean(),
+      outlook: fc.option(
+        fc.record({
+          fits: fc.boolean(),
+          share: fc.double({ min: 0, max: 2, noNaN: true }),
+          passesBytes: fc.nat(),
+          firstPassBytes: fc.nat(),
+          wholeBytes: fc.nat(),
+          wholeMs: fc.nat(100_000),
+        }),
+      ),
     });
     fc.assert(
       fc.property(situations, fc.nat(1_000), (situation, more) => {
         const rule = judge(situation);
         if (rule.action === "hold") return;
+        if (rule.action === "turn") {
+          const { mayTurn, linkUp, expectedDowntimeMs } = situation;
+          assert(mayTurn && linkUp, "only where post-copy is to be had");
+          assert(expectedDowntimeMs === null || expectedDowntimeMs > situation.budgetMs, "a stop that fits");
+          return;
+        }
         if (!rule.mayExceed)
           assert(situation.expectedDowntimeMs !== null && situation.expectedDowntimeMs <= situation.budgetMs);
         assert.equal(judge({ ...situation, budgetMs: situation.budgetMs + more }).action, "switch");
       }),
     );
+  });
+});
+
+describe("the outlook", () => {
+  const pass = {
+    ...{ beganAtMs: 10_000, setBytes: 20e6, writtenInMs: 8_000, ratio: 1, budgetMs: 250 },
+    ...{ linkBytesPerSec: 10e6, intakeBytesPerSec: 1e9, firstPassBytes: 80e6, laterBytes: 0 },
+  };
+
+  it("is of passes that get shorter in proportion, until one fits", () => {
+    const found = outlookOf(pass);
+    assert.deepEqual([found.fits, found.share, found.wholeMs], [false, 0.25, 14_000]);
+    assert.equal(found.wholeBytes, 120e6);
+    // 20 MB, then 5 MB; 1.25 MB take 125 ms. The series ends where 250 ms are left, between the two.
+    assert(found.passesBytes > 20e6 && found.passesBytes < 25e6);
+  });
+
+  it("counts what crosses, and what takes longer", () => {
+    assert.equal(outlookOf({ ...pass, ratio: 0.1 }).fits, true);
+    assert.equal(outlookOf({ ...pass, ratio: 0.01, intakeBytesPerSec: 10e6 }).share, 0.25);
+    assert.equal(outlookOf({ ...pass, ratio: 0.01, intakeBytesPerSec: 10e6 }).wholeBytes, 80.4e6);
+  });
+
+  it("is without hope where the next pass finds as much, and without doubt where nothing is left", () => {
+    assert.equal(outlookOf({ ...pass, writtenInMs: 2_000 }).passesBytes, Number.POSITIVE_INFINITY);
+    for (const budgetMs of [250, -45]) {
+      const { share, passesBytes } = outlookOf({ ...pass, budgetMs, setBytes: 0, laterBytes: 7 });
+      assert.deepEqual([share, passesBytes], [0, 7]);
+    }
   });
 });
 
@@ -378,13 +452,36 @@ describe("throughput", () => {
     at(0, 0, 0);
     at(1_000, 100e6, 50e6);
     assert.equal(path.encodedRatio, 0.5);
-    path.secondPass();
+    path.passBegun();
     at(1_250, 120e6, 60e6);
     at(1_500, 120.1e6, 60e6);
     assert.equal(path.encodedRatio, 0.5, "a few pages tell nothing");
     at(1_750, 140e6, 60e6, 1e6);
     assert(Math.abs(path.encodedRatio! - 0.05) < 0.001, "what waits here has yet to cross");
     assert.equal(path.intakeBytesPerSec, 100e6);
+  });
+
+  it("has a steadier gain for passes, and knows what they carried", () => {
+    const path = new Throughput();
+    const at = (ms: number, streamBytes: number, wireBytes: number) =>
+      path.add({ atMs: ms, streamBytes, wireBytes, backlogBytes: 0, deliveredBytesPerSec: null });
+    at(0, 0, 0);
+    at(1_000, 100e6, 50e6);
+    assert.deepEqual([path.passRatio, path.carriedBytes], [null, null]);
+    path.passBegun();
+    at(1_100, 100e6, 50e6);
+    assert.deepEqual(path.carriedBytes, { first: 50e6, later: 0 });
+    at(1_200, 110e6, 51e6);
+    assert.equal(path.passRatio, null, "100 ms tell nothing");
+    at(1_300, 120e6, 52e6);
+    assert.equal(path.passRatio, 0.1);
+    path.passBegun();
+    at(1_400, 120e6, 52e6);
+    at(1_500, 120.1e6, 52.1e6);
+    assert(Math.abs(path.passRatio! - 0.1) < 0.01, "of the pass before, while this one has hardly begun");
+    at(1_700, 130e6, 57e6);
+    assert.equal(path.passRatio, 0.5);
+    assert.deepEqual(path.carriedBytes, { first: 50e6, later: 7e6 });
   });
 
   it("believes the relay about the link, and forgets what is old", () => {

@@ -20,12 +20,13 @@ const orderOf = (more: object = {}): MigrationOrder =>
   migrationOrderSchema.parse({ vm: "web", to: "b:1", ...more });
 
 function steer(order: MigrationOrder) {
-  const world = { nowMs: 0, mayEnd: true, done: [] as string[] };
+  const world = { nowMs: 0, mayEnd: true, done: [] as string[], turn: (): void => undefined };
   const steering = new Steering({
     order,
     elapsedMs: () => world.nowMs,
     mayEnd: () => world.mayEnd,
     setDowntimeLimit: (ms) => world.done.push(`downtime-limit ${ms}`),
+    turn: () => world.turn(),
     setBandwidth: (bytesPerSec) => world.done.push(`bandwidth ${bytesPerSec}`),
     log: () => undefined,
   });
@@ -47,6 +48,20 @@ function info(pass: number, remaining: number): MigrationInfo {
   return { status: "active", ram };
 }
 
+test("after a refused post-copy the rules end pre-copy, whatever the strategy, and the report says so", () => {
+  const { world, steering, pass } = steer(orderOf({ strategy: "postcopy" }));
+  pass(1, RAM_BYTES);
+  pass(2, 1e6);
+  assert.deepEqual(world.done, [], "the strategy itself ends pre-copy");
+  steering.refused();
+  pass(3, 1e6);
+  assert.deepEqual(world.done, ["downtime-limit 2000000"]);
+  const facts = steering.facts();
+  assert.equal(facts?.decisions[0]?.rule, "post-copy-refused");
+  assert.notEqual(facts?.rule, "post-copy-refused");
+  assert.notEqual(facts?.rule, null);
+});
+
 test("QEMU is told once to end, when a rule says so, and the report names it", () => {
   const { world, steering, pass } = steer(orderOf());
   assert.equal(steering.facts(), null);
@@ -65,6 +80,48 @@ test("QEMU is told once to end, when a rule says so, and the report names it", (
     steering.facts()?.decisions.map(({ rule }) => rule),
     ["first-pass", "over-budget", "small"],
   );
+});
+
+/** A hybrid move of a guest that writes 90 MB/s over a link of 100 MB/s. */
+function neverFits() {
+  const one = steer(orderOf({ strategy: "hybrid" }));
+  one.pass(1, RAM_BYTES);
+  one.pass(2, 90e6);
+  const begins = () => one.pass(3, 90e6);
+  return { ...one, begins };
+}
+
+test("a rule turns to post-copy, and is what the report names", () => {
+  const { world, steering, begins } = neverFits();
+  world.turn = () => {
+    world.done.push("post-copy");
+    steering.ended("post-copy");
+  };
+  begins();
+  begins();
+  assert.deepEqual(world.done, ["post-copy"], "once");
+  assert.equal(steering.facts()?.rule, "post-copy-no-progress");
+  assert.deepEqual(
+    steering.facts()?.decisions.map(({ rule }) => rule),
+    ["first-pass", "sampling", "post-copy-no-progress"],
+  );
+});
+
+test("a turn that is refused is asked for once, and pre-copy goes on", () => {
+  const { world, steering, pass, begins } = neverFits();
+  world.turn = () => {
+    world.done.push("post-copy?");
+    steering.refused();
+  };
+  begins();
+  pass(4, 90e6);
+  pass(5, 1e6);
+  assert.deepEqual(world.done, ["post-copy?", "downtime-limit 2000000"]);
+  const rules = steering.facts()?.decisions.map(({ rule }) => rule);
+  assert.deepEqual(rules, [
+    ...["first-pass", "sampling", "post-copy-no-progress", "post-copy-refused"],
+    ...["not-converging", "small"],
+  ]);
 });
 
 test("QEMU is asked often only while a stop may be near", () => {
@@ -86,7 +143,7 @@ test("nothing is decided before, after and beside pre-copy", () => {
   steering.qemu({ status: "setup" });
   steering.qemu({});
   assert.deepEqual([world.done, steering.facts()], [[], null]);
-  for (const strategy of ["stop-and-copy", "postcopy", "hybrid"] as const) {
+  for (const strategy of ["stop-and-copy", "postcopy"] as const) {
     const other = steer(orderOf({ strategy, bandwidthMinBytesPerSec: 10, bandwidthBytesPerSec: 1e9 }));
     other.pass(2, 0);
     other.steering.ended(strategy);
@@ -139,6 +196,12 @@ test("what ends pre-copy has a name", () => {
   );
   assert.equal(endOfPrecopy(before, { type: "timeout" }, before), "time-limit");
   assert.equal(endOfPrecopy(before, { type: "timeout" }, { ...before, phase: "aborting" }), null);
+  const refused = {
+    ...before,
+    plan: { ...before.plan, onTimeout: "postcopy" },
+    postcopyRefused: true,
+  } as const;
+  assert.equal(endOfPrecopy(before, { type: "timeout" }, refused), null, "it goes on");
   assert.equal(endOfPrecopy(before, { type: "postcopy" }, { ...before, turning: true }), "post-copy");
   assert.equal(endOfPrecopy(before, { type: "pass", pass: 2 }, before), null);
   assert.equal(endOfPrecopy(switched, { type: "guestStopped" }, switched), null);

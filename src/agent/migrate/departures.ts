@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { GodwitError } from "../../errors/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
+import { balloonDevice } from "../balloon/mod.ts";
 import type { AgentContext } from "../context.ts";
 import { precheckSource } from "./precheck.ts";
 import { pastStatus } from "./restart.ts";
@@ -18,7 +19,7 @@ export class Departures {
     this.#context = context;
   }
 
-  /** Errors: VM_UNKNOWN, VM_BUSY with who has it, VM_NOT_MOVABLE. Everything later is told by the report. */
+  /** Errors: VM_UNKNOWN, VM_BUSY with who has it, VM_NOT_MOVABLE, BALLOON_MISSING. Everything later is told by the report. */
   async begin(order: MigrationOrder): Promise<string> {
     const context = this.#context;
     const id = `m-${randomUUID().slice(0, 8)}`;
@@ -26,6 +27,7 @@ export class Departures {
     try {
       const vm = context.vms.get(order.vm);
       await precheckSource(vm, order.strategy);
+      if (order.balloon) await balloonDevice(vm);
       const move = new SourceMove({ context, order, id, vm, release });
       this.#moves.set(id, move);
       this.#forgetOld();

@@ -22,6 +22,8 @@ export const prepareSchema = z.strictObject({
     .int()
     .min(0)
     .max(2 ** 31 - 1),
+  /** Of the guest's balloon: what it gets back once it runs there (null: nothing), and its mode. */
+  balloon: z.strictObject({ sizeBytes: z.int().min(1).nullable(), auto: z.boolean() }),
   qemuVersion: z.string().max(64),
 });
 export type PrepareOrder = z.output<typeof prepareSchema>;

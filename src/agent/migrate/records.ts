@@ -9,6 +9,8 @@ export interface SourceRecord {
   readonly to: string;
   readonly order: MigrationOrder;
   readonly startedAt: string;
+  /** The guest gets this size back when it stays. */
+  readonly balloonBytes?: number | null;
   readonly state: SourceState;
 }
 
@@ -16,5 +18,7 @@ export interface TargetRecord {
   readonly side: "target";
   readonly id: string;
   readonly vm: string;
+  /** The guest still has to get this size back here. */
+  readonly balloonBytes?: number | null;
   readonly state: TargetState;
 }

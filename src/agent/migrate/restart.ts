@@ -11,6 +11,7 @@ import {
   targetSettled,
 } from "../../migration/mod.ts";
 import type { MigrationStatusBody } from "../api.ts";
+import { giveBack } from "../balloon/mod.ts";
 import type { AgentContext } from "../context.ts";
 import type { SourceRecord, TargetRecord } from "./records.ts";
 import { resumeGuest } from "./resume.ts";
@@ -44,6 +45,7 @@ export async function settleLeftOver(context: AgentContext): Promise<void> {
   for (const record of records) {
     const log = context.log.child({ migration: record.id, vm: record.vm });
     const { phase } = record.state;
+    if (record.side === "target" && phase === "running") await giveBackTo(context, record);
     if (record.side === "source" ? sourceSettled(phase as SourcePhase) : targetSettled(phase as TargetPhase))
       continue;
     log.warn({ side: record.side, phase }, "a move of the agent before this one was left over");
@@ -71,6 +73,7 @@ async function settleDeparture(context: AgentContext, record: SourceRecord): Pro
     try {
       if (vm === null) throw new GodwitError("SOURCE_QEMU_GONE", { phase: state.phase });
       await resumeGuest(name, vm.monitor);
+      await giveBackTo(context, record);
     } catch (cause) {
       status = ReportStatus.lost;
       error = wireError(cause);
@@ -102,6 +105,21 @@ async function settleArrival(context: AgentContext, record: TargetRecord): Promi
   await vm.monitor.execute("cont");
   await context.vms.confirm(vm);
   keep("running");
+  await giveBackTo(context, record);
+}
+
+/** A guest that was made smaller for a move gets back what was taken, where it now runs; never rejects. */
+async function giveBackTo(context: AgentContext, record: SourceRecord | TargetRecord): Promise<void> {
+  const { id, vm: name, balloonBytes } = record;
+  const vm = context.vms.find(name);
+  if (!balloonBytes || vm === null) return;
+  try {
+    await giveBack(vm, balloonBytes);
+    const now = context.history.get<SourceRecord | TargetRecord>("state", id) ?? record;
+    context.history.put("state", id, name, { ...now, balloonBytes: null });
+  } catch (error) {
+    context.log.error({ err: error, vm: name }, "the balloon could not be put back");
+  }
 }
 
 const UNDOABLE: ReadonlySet<SourcePhase> = new Set(["preparing", "precopy", "aborting"]);

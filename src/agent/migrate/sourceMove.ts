@@ -106,6 +106,7 @@ export class SourceMove {
       elapsedMs: () => this.#elapsedMs(),
       mayEnd: () => this.phase === "precopy" && !this.#state.turning,
       setDowntimeLimit: (ms) => void this.#setDowntimeLimit(ms),
+      turn: () => this.dispatch({ type: "postcopy" }),
       setBandwidth: (bytesPerSec) => this.#relay?.order({ order: "setBandwidth", bytesPerSec }),
       log: (fields, text) => this.#log.info(fields, text),
     });

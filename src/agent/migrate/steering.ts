@@ -1,5 +1,7 @@
 import {
   Convergence,
+  endsByRule,
+  mayTurnByRule,
   type RateRange,
   type SourceEvent,
   type SourceState,
@@ -16,6 +18,10 @@ import { DOWNTIME_LIMIT_MS_MAX } from "../limits.ts";
 const ASK_MS = { idle: 500, far: 250, near: 50 } as const;
 /** A stop is near when it would take no longer than so many times what is allowed. */
 const NEAR_TIMES = 2;
+/** QEMU is asked often while this decides: each question may be the one that ends it. */
+const SAMPLING = "sampling";
+/** The decision in the report that post-copy was wanted and is not to be had. */
+const REFUSED = "post-copy-refused";
 /** Smaller changes of the cap are not worth an order. */
 const CAP_CHANGE = 0.05;
 
@@ -26,6 +32,8 @@ export interface SteeringOptions {
   /** Whether pre-copy may be told to end: it runs, and nothing else was ordered meanwhile. */
   readonly mayEnd: () => boolean;
   readonly setDowntimeLimit: (ms: number) => void;
+  /** Begins post-copy, or has it refused: `ended` or `refused` is told before this returns. */
+  readonly turn: () => void;
   readonly setBandwidth: (bytesPerSec: number) => void;
   readonly log: (fields: object, text: string) => void;
 }
@@ -34,23 +42,26 @@ export interface SteeringOptions {
 export class Steering {
   readonly #options: SteeringOptions;
   readonly #controller: Convergence;
-  /** Pre-copy ends by a rule; other strategies end it in their own ways. */
-  readonly #controls: boolean;
+  /** Pre-copy ends by a rule; some strategies end it in their own ways. */
+  #controls: boolean;
+  #refused = false;
   readonly #maxBytesPerSec: number;
   #capBytesPerSec: number;
   #linkUp = true;
   #askEveryMs: number = ASK_MS.idle;
   #expectedDowntimeMs: number | null = null;
   #rule: string | null = null;
+  /** The rule by which post-copy is being asked for. */
+  #turningBy: string | null = null;
 
   constructor(options: SteeringOptions) {
     const { order } = options;
     this.#options = options;
-    this.#controls = order.strategy === "precopy";
+    this.#controls = endsByRule(order);
     const rate = rateRange(order);
     this.#capBytesPerSec = firstBandwidth(order);
     this.#maxBytesPerSec = order.bandwidthBytesPerSec;
-    this.#controller = new Convergence({ ...order, rate });
+    this.#controller = new Convergence({ ...order, rate, mayTurn: mayTurnByRule(order) });
   }
 
   /** When QEMU should be asked again, ms from now. */
@@ -94,26 +105,44 @@ export class Steering {
     const { expectedDowntimeMs, budgetMs, rule } = verdict;
     this.#expectedDowntimeMs = expectedDowntimeMs;
     const near = ram["dirty-sync-count"] > 1 && (expectedDowntimeMs ?? 0) <= NEAR_TIMES * budgetMs;
-    this.#askEveryMs = near ? ASK_MS.near : ASK_MS.far;
+    this.#askEveryMs = near || rule === SAMPLING ? ASK_MS.near : ASK_MS.far;
     if (rule !== this.#rule) this.#options.log({ ...verdict, pass: ram["dirty-sync-count"] }, "pre-copy");
     this.#rule = rule;
     if (verdict.switches) this.#options.setDowntimeLimit(DOWNTIME_LIMIT_MS_MAX);
+    if (verdict.turns) this.#turn(rule);
   }
 
   /**
-   * Pre-copy has ended, or is being ended, otherwise than by a verdict; after one this changes nothing of the report.
-   * The rest is copied at the highest rate.
+   * Post-copy is not to be had any more, and the report says so: pre-copy goes on and is ended by the rules, whatever the
+   * strategy. The first call counts.
+   */
+  refused(): void {
+    if (this.#refused) return;
+    this.#refused = true;
+    this.#controls = true;
+    this.#controller.refused(REFUSED, this.#options.elapsedMs());
+  }
+
+  /**
+   * Pre-copy has ended, or is being ended; after a verdict that switches this changes nothing of the report, and for a
+   * turn by a rule that rule stands there. The rest is copied at the highest rate.
    */
   ended(rule: string): void {
     this.#askEveryMs = ASK_MS.idle;
     this.#expectedDowntimeMs = null;
-    this.#controller.ended(rule, this.#options.elapsedMs());
+    this.#controller.ended(this.#turningBy ?? rule, this.#options.elapsedMs());
     this.#cap(this.#maxBytesPerSec);
   }
 
   /** For the report. */
   facts(): SwitchoverFacts | null {
     return this.#controller.facts();
+  }
+
+  #turn(rule: string): void {
+    this.#turningBy = rule;
+    this.#options.turn();
+    this.#turningBy = null;
   }
 
   #cap(bytesPerSec: number): void {
@@ -132,7 +161,10 @@ export class Steering {
  */
 export function endOfPrecopy(before: SourceState, event: SourceEvent, after: SourceState): string | null {
   if (before.phase !== "precopy") return null;
-  if (event.type === "timeout" && after.phase === "precopy") return "time-limit";
+  if (event.type === "timeout" && after.phase === "precopy") {
+    const refused = after.postcopyRefused && after.plan.onTimeout === "postcopy";
+    return refused ? null : "time-limit";
+  }
   if (!before.turning && after.turning) return "post-copy";
   if (after.phase !== "switchover") return null;
   return stopsFirst(before.plan) ? "stop-and-copy" : "nothing-left";

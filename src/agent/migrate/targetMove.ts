@@ -11,6 +11,7 @@ import {
   targetStep,
 } from "../../migration/mod.ts";
 import type { RelayEvent } from "../../relay/mod.ts";
+import { giveBack, setBalloonMode } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
 import { DECIDED } from "./arbiter.ts";
@@ -41,6 +42,7 @@ export class TargetMove {
   readonly #sinceMonoMs: number;
   #state: TargetState = targetStart();
   #vm: Vm | null = null;
+  #balloonBytes: number | null;
   #relay: RelayProcess | null = null;
   #relayAddress = "";
   #qemuListens = false;
@@ -54,6 +56,7 @@ export class TargetMove {
     this.#order = order;
     this.#log = context.log.child({ migration: order.id, vm: order.spec.name });
     this.#sinceMonoMs = context.clock.monoMs();
+    this.#balloonBytes = order.balloon.sizeBytes;
     this.#runner = new EffectRunner<TargetEffect>({
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
@@ -174,6 +177,7 @@ export class TargetMove {
     });
     const vm = await vms.launchIncoming(spec);
     this.#vm = vm;
+    if (this.#order.balloon.auto) setBalloonMode(vm, "auto");
     this.#release = vms.claim(vm.name, `migration ${this.#order.id}`);
     void vm.monitor.closed.then((why) => {
       const error = new GodwitError("TARGET_QEMU_GONE", { phase: this.phase }, { cause: why });
@@ -233,6 +237,7 @@ export class TargetMove {
   #settle(): void {
     this.#release?.();
     this.#offEvents?.();
+    if (this.phase === "running") void this.#giveBack();
     // Done or lost, the relay ends by itself; nothing waits for it here.
     const error = new GodwitError("RELAY_ENDED", { side: "target", reason: "it was left over" }).toJSON();
     this.#timer = setTimeout(() => void this.#relay?.stop(error), LEFTOVER_MS).unref();
@@ -243,10 +248,23 @@ export class TargetMove {
     });
   }
 
+  /** What was taken from the guest for the move. Should we end before, the next agent does it. */
+  async #giveBack(): Promise<void> {
+    if (this.#balloonBytes === null || this.#vm === null) return;
+    try {
+      await giveBack(this.#vm, this.#balloonBytes);
+      this.#balloonBytes = null;
+      this.#record();
+    } catch (error) {
+      this.#log.error({ err: error, sizeBytes: this.#balloonBytes }, "the balloon could not be put back");
+    }
+  }
+
   /** Whether the step may go on: an owner that is not on the disk must not run. */
   #record(): boolean {
     const { id, spec } = this.#order;
-    const record: TargetRecord = { side: "target", id, vm: spec.name, state: this.#state };
+    const [state, balloonBytes] = [this.#state, this.#balloonBytes];
+    const record: TargetRecord = { side: "target", id, vm: spec.name, balloonBytes, state };
     try {
       this.#context.history.put("state", id, spec.name, record);
     } catch (error) {
