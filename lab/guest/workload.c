@@ -43,6 +43,8 @@ static uint64_t pages, table_sum, writes_total;
 static uint64_t cursor, passes, pass_started_ns, pass_corrupt, corrupt_lines;
 static uint8_t *filled;
 static uint64_t filled_bytes, fill_bytes;
+static int disk = -1; /* open while its pages shall stay in the page cache: they go with whoever closes it last */
+static uint64_t cached_bytes, cache_bytes;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *format, ...) {
@@ -264,6 +266,38 @@ static void set_fill(uint64_t bytes) {
     fill_bytes = bytes;
 }
 
+/* Reads what `cache` asked for in pieces; what is read stays in the page cache until memory is wanted elsewhere. */
+static void cache_some(uint64_t deadline_ns) {
+    static uint8_t piece[128 << 10];
+    if (cached_bytes == cache_bytes) return;
+    while (cached_bytes < cache_bytes && now_ns() < deadline_ns) {
+        uint64_t left = cache_bytes - cached_bytes;
+        ssize_t got = pread(disk, piece, left < sizeof piece ? left : sizeof piece, (off_t)cached_bytes);
+        if (got <= 0) {
+            say("E cache: the disk ends after %llu bytes\n", (unsigned long long)cached_bytes);
+            cache_bytes = cached_bytes;
+            return;
+        }
+        cached_bytes += (uint64_t)got;
+    }
+    if (cached_bytes == cache_bytes) say("F cached bytes=%llu\n", (unsigned long long)cache_bytes);
+}
+
+static void set_cache(uint64_t bytes) {
+    cached_bytes = cache_bytes = 0;
+    if (disk < 0) disk = open("/dev/vda", O_RDONLY | O_CLOEXEC);
+    if (disk < 0) {
+        say("E cache: no disk: %s\n", strerror(errno));
+        return;
+    }
+    if (bytes == 0) {
+        posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED);
+        say("F uncached\n");
+        return;
+    }
+    cache_bytes = bytes;
+}
+
 /* ---- commands and parameters ---- */
 
 static int parse_mode(const char *name) {
@@ -293,6 +327,8 @@ static void command(char *line) {
     else if (strcmp(line, "go") == 0) writing = 1;
     else if (strcmp(line, "fill") == 0 && argument) set_fill(number * MIB);
     else if (strcmp(line, "free") == 0) set_fill(0);
+    else if (strcmp(line, "cache") == 0 && argument) set_cache(number * MIB);
+    else if (strcmp(line, "uncache") == 0) set_cache(0);
     else if (strcmp(line, "break") == 0) break_a_page();
     else {
         say("E command: unknown %.32s\n", line);
@@ -402,6 +438,7 @@ int main(void) {
         }
         last = slice;
         fill_some(slice + SLICE_NS * 6 / 10);
+        cache_some(slice + SLICE_NS * 6 / 10);
         if (!broken && slice - start >= break_after_s * 1000000000ull) {
             broken = 1;
             break_a_page();
