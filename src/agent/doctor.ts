@@ -4,7 +4,14 @@ import { freemem } from "node:os";
 import { zstdCompressSync } from "node:zlib";
 import { z } from "zod";
 import { isGodwitError } from "../errors/mod.ts";
-import { DEFAULT_QEMU, kvmVerdict, postcopyObstacle, probeQemu, type QemuCommand } from "../qemu/mod.ts";
+import {
+  DEFAULT_QEMU,
+  kvmVerdict,
+  postcopyObstacle,
+  probeQemu,
+  type QemuCommand,
+  USERFAULTFD_WAYS,
+} from "../qemu/mod.ts";
 
 /** ok; limited: Godwit works, with less; missing: it does not work until this is mended. */
 export const findingSchema = z.object({
@@ -97,9 +104,11 @@ async function postcopy(qemu: QemuCommand): Promise<Finding> {
   try {
     const obstacle = await postcopyObstacle(qemu);
     if (obstacle === null) return ok("post-copy", "QEMU may use userfaultfd");
-    const wayOut =
-      "Run as root, or: sysctl vm.unprivileged_userfaultfd=1 (newer QEMUs: access to /dev/userfaultfd).";
-    return limited("post-copy", obstacle, `VMs cannot arrive here by post-copy or hybrid. ${wayOut}`);
+    return limited(
+      "post-copy",
+      obstacle,
+      `VMs cannot arrive here by post-copy or hybrid. ${USERFAULTFD_WAYS}`,
+    );
   } catch (error) {
     if (!isGodwitError(error)) throw error;
     return limited("post-copy", error.message, "Mend QEMU first.");

@@ -64,7 +64,7 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     retry: false,
     say: (f) => `${f.host} cannot take part in post-copy: ${f.reason}`,
     wayOut:
-      "Run the agent as root or set sysctl vm.unprivileged_userfaultfd=1; or migrate with --strategy precopy.",
+      "Allow userfaultfd there: sysctl vm.unprivileged_userfaultfd=1, or CAP_SYS_PTRACE (root has it), or for QEMU 8 and newer permission on /dev/userfaultfd; `godwit doctor` says what is missing. Or migrate with --strategy precopy.",
   },
   CANCELLED: {
     http: 409,

@@ -48,4 +48,5 @@ export {
   vmSpecSchema,
 } from "./spec.ts";
 export { losesWrites } from "./tcgMemory.ts";
+export { USERFAULTFD_WAYS } from "./userfaultfd.ts";
 export { versionText } from "./version.ts";

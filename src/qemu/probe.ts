@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import type { CpuDefinition, MachineInfo } from "./commands.ts";
 import { Qmp } from "./qmp.ts";
+import { userfaultfdState } from "./userfaultfd.ts";
 import { versionText } from "./version.ts";
 
 /** Which QEMU: the binary and what must be given to it always (such as `-L` and a folder). */
@@ -52,8 +53,8 @@ async function ask(qemu: QemuCommand, accel: "kvm" | "tcg"): Promise<QemuFacts> 
 }
 
 /**
- * Whether this QEMU can receive post-copy on this host: null if so, else QEMU's reason (most often no right to
- * use userfaultfd). Asked of an incoming QEMU, since only that one checks. Errors: QEMU_MISSING.
+ * Whether this QEMU can receive post-copy on this host: null if so, else QEMU's reason and what this host has of
+ * userfaultfd, which is most often the cause. Asked of an incoming QEMU, since only that one checks. Errors: QEMU_MISSING.
  */
 export function postcopyObstacle(qemu: QemuCommand): Promise<string | null> {
   return withProbe(qemu, ["-machine", "none,accel=tcg", "-S", "-incoming", "defer"], async (qmp) => {
@@ -63,7 +64,8 @@ export function postcopyObstacle(qemu: QemuCommand): Promise<string | null> {
       });
       return null;
     } catch (error) {
-      if (isGodwitError(error) && error.code === "QMP_ERROR") return error.message;
+      if (isGodwitError(error) && error.code === "QMP_ERROR")
+        return `${error.message} (${userfaultfdState()})`;
       throw error;
     }
   });
