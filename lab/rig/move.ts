@@ -8,6 +8,8 @@ export interface MoveOptions {
   readonly to: string;
   readonly at: string;
   readonly postcopy?: boolean;
+  /** Post-copy begins when so many passes have ended. Default 0: at once. */
+  readonly afterPasses?: number;
   readonly returnPath?: boolean;
   readonly downtimeLimitMs?: number;
   readonly bytesPerSec?: number;
@@ -61,6 +63,10 @@ export async function move(source: RigVm, target: RigVm, options: MoveOptions): 
     await from.execute("migrate", { uri: options.to });
     if (options.postcopy) {
       await until(async () => (await status(source)) !== "setup", 10_000, "the migration to begin");
+      const passes = options.afterPasses ?? 0;
+      const passed = async () =>
+        ((await from.execute("query-migrate")).ram?.["dirty-sync-count"] ?? 0) > passes;
+      if (passes > 0) await until(passed, 60_000, `${passes} passes`);
       await from.execute("migrate-start-postcopy");
     }
     await options.during?.();
