@@ -1,10 +1,11 @@
 /**
- * The relay as an agent's child process: options are the first message over the IPC channel, then orders come in and
- * events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
+ * The relay as an agent's child process: options are the first message over the IPC channel, but for leave to rehearse,
+ * then orders come in and events go out (types.ts). Ends when its migration has ended, or when its agent is gone.
  */
 import { EXIT, GodwitError, isGodwitError } from "../errors/mod.ts";
 import { collidesOnPurpose } from "./engine/colliding.ts";
 import { losesBases } from "./losing.ts";
+import { type REHEARSE, rehearse } from "./rehearsal.ts";
 import { slowedOnPurpose } from "./slowed.ts";
 import { startRelay } from "./start.ts";
 import {
@@ -16,6 +17,7 @@ import {
 } from "./types.ts";
 
 let relay: RunningRelay | undefined;
+const rehearsing = new AbortController();
 /** The package has passed: the guest's memory is on both hosts. */
 let postcopy = false;
 
@@ -65,14 +67,27 @@ async function leave(): Promise<void> {
   process.exit(0);
 }
 
-process.on("message", (message: RelayOptions | RelayOrder) => {
-  if ("side" in message) void start(message);
-  else relay?.order(message);
+process.on("message", (message: RelayOptions | RelayOrder | typeof REHEARSE) => {
+  if ("rehearse" in message) return void prepare();
+  if (!("side" in message)) return relay?.order(message);
+  rehearsing.abort();
+  void start(message);
 });
 // The agent stops its relays itself: a Ctrl-C meant for the agent must not tear the stream.
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => void leave());
 process.on("disconnect", () => void orphaned());
+
+/** What a relay does while it waits. A rehearsal that fails spoils nothing: its code is compiled as far as it came. */
+async function prepare(): Promise<void> {
+  try {
+    await rehearse(rehearsing.signal);
+  } catch (error) {
+    process.stderr.write(`the rehearsal failed: ${(error as Error).message}\n`);
+  }
+  // It has held memory of both sides; nobody waits now. Whoever started this process has exposed it (Node's --expose-gc).
+  if (!rehearsing.signal.aborted) globalThis.gc?.();
+}
 
 /**
  * The agent is gone. What can still be undone is undone: the source resumes. In post-copy nothing can be, and the guest

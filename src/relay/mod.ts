@@ -2,6 +2,7 @@
 export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";
+export { REHEARSE } from "./rehearsal.ts";
 export { startRelay } from "./start.ts";
 export {
   NO_FIGURES,

@@ -59,6 +59,11 @@ export class Outgoing {
     return ahead && this.waitingBytes < AHEAD_BYTES_MAX;
   }
 
+  /** The link is gone: what is sent now is done at once, and goes nowhere. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** Nothing waits here and the link would take more. */
   get idle(): boolean {
     return !this.#full && this.#items.length === 0;

@@ -155,6 +155,7 @@ export class Pager {
       this.#late++;
       return true;
     }
+    if (this.#options.outgoing.over) return true;
     if (!this.#waiting.has(page)) {
       this.#asked.add(page);
       this.#passedOn++;
@@ -236,8 +237,9 @@ export class Pager {
 
   /** Pushes as long as little enough is on its way. */
   #pump(): void {
-    const { bodies, link, now } = this.#options;
-    if (this.#closed || this.#order === undefined) return;
+    const { bodies, link, now, outgoing } = this.#options;
+    // Without a link a page would count as sent.
+    if (this.#closed || outgoing.over || this.#order === undefined) return;
     const nowMs = now();
     const windowBytes = this.#pace.windowBytes(nowMs, link()?.roundTripMsMin);
     while (this.#waiting.count > 0) {
