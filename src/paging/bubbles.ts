@@ -5,15 +5,7 @@ export interface BubblesOptions {
   readonly pivots: number;
   /** Pages: a fault within a bubble or so close to it belongs to it. */
   readonly nearPages: number;
-  /** Whether a bubble grows mostly to the side where faults follow each other. */
-  readonly leans: boolean;
 }
-
-/** Faults in a row on one side until a bubble leans to it. */
-const LEAN_AT = 2;
-const LEAN_MAX = 4;
-/** Of so many pages of a leaning bubble, one goes to the other side. */
-const LEAN_TURNS = 8;
 
 /**
  * Bubbling (Hines and Gopalan, Post-Copy Based Live Virtual Machine Migration Using Adaptive Pre-Paging, VEE 2009, section
@@ -38,9 +30,7 @@ export class Bubbles implements PushOrder {
   readonly #highs: Int32Array;
   /** Number of the last fault that was its own. */
   readonly #faultedAt: Float64Array;
-  /** Faults in a row above the one before (positive) or below. */
-  readonly #leans: Int8Array;
-  /** Pages sent since the last fault: whose turn it is, by the lean. */
+  /** Pages sent since the last fault: whose side's turn it is. */
   readonly #turns: Int32Array;
   #count = 0;
   #faults = 0;
@@ -54,7 +44,6 @@ export class Bubbles implements PushOrder {
     this.#lows = new Int32Array(options.pivots);
     this.#highs = new Int32Array(options.pivots);
     this.#faultedAt = new Float64Array(options.pivots);
-    this.#leans = new Int8Array(options.pivots);
     this.#turns = new Int32Array(options.pivots);
   }
 
@@ -64,9 +53,7 @@ export class Bubbles implements PushOrder {
       slot = this.#free();
       this.#lows[slot] = page;
       this.#highs[slot] = page;
-      this.#leans[slot] = 0;
     } else {
-      this.#leanTo(slot, page);
       if (page < this.#lows[slot]!) this.#lows[slot] = page;
       if (page > this.#highs[slot]!) this.#highs[slot] = page;
     }
@@ -82,7 +69,7 @@ export class Bubbles implements PushOrder {
     for (let tries = 0; tries < this.#count; tries++) {
       const slot = this.#at;
       this.#at = slot + 1 < this.#count ? slot + 1 : 0;
-      const up = this.#goesUp(slot);
+      const up = this.#turns[slot]! % 2 === 0;
       let page = this.#edge(slot, up);
       if (page < 0) page = this.#edge(slot, !up);
       if (page < 0) continue;
@@ -118,22 +105,6 @@ export class Bubbles implements PushOrder {
       if (this.#faultedAt[slot]! < this.#faultedAt[oldest]!) oldest = slot;
     }
     return oldest;
-  }
-
-  #leanTo(slot: number, page: number): void {
-    const lean = this.#leans[slot]!;
-    const step = Math.sign(page - this.#pivots[slot]!);
-    // A fault on the other side undoes what was believed, half of it: one of two threads may have come from there.
-    if (step * lean < 0) this.#leans[slot] = Math.trunc(lean / 2);
-    else this.#leans[slot] = Math.max(-LEAN_MAX, Math.min(LEAN_MAX, lean + step));
-  }
-
-  #goesUp(slot: number): boolean {
-    const turn = this.#turns[slot]!;
-    const lean = this.#options.leans ? this.#leans[slot]! : 0;
-    if (Math.abs(lean) < LEAN_AT) return turn % 2 === 0;
-    const other = turn % LEAN_TURNS === LEAN_TURNS - 1;
-    return lean > 0 !== other;
   }
 
   /** The nearest that waits above (with the pivot itself) or below the pivot, before the next pivot; -1: this edge is dead. */

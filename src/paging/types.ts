@@ -3,7 +3,7 @@
  * Pure: no clock, no socket; who needs a time is handed it.
  */
 
-/** Orders in which pages leave that nobody has asked for (docs/postcopy.md). `auto` is the best measured. */
+/** Orders in which pages leave that nobody has asked for (docs/postcopy.md). `auto` is the best by simulation. */
 export const PUSH_ORDERS = ["auto", "demand", "linear", "forward", "bubble", "bubbles"] as const;
 export type PushOrderName = (typeof PUSH_ORDERS)[number];
 
