@@ -1,114 +1,53 @@
 /**
- * A QEMU's guest memory read from outside, at the addresses where its process has it. QEMU takes no part in the reading:
- * it works for a guest that stands still after its migration, when QEMU itself gives its memory out no more.
- * Exact only while the guest does not run.
+ * Where a QEMU's process has its guest's memory, so that it can be read from outside (src/relay/recovery). QEMU takes no part
+ * in the reading: it works for a guest that stands still after its migration, when QEMU itself gives its memory out no more.
  */
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { GodwitError } from "../errors/mod.ts";
 import type { Monitor } from "./monitor.ts";
-import { isAlive, type ProcessId } from "./process.ts";
+import type { ProcessId } from "./process.ts";
 
 /** One RAM block as the migration stream knows it. */
 export interface GuestBlock {
   readonly name: string;
   /** What crosses in a migration; a block may be able to grow beyond. */
   readonly usedBytes: number;
+  /** In QEMU's address space; null: it could not be found out. */
+  readonly address: number | null;
 }
 
-interface Place extends GuestBlock {
+/** Plain JSON. Holds as long as the process. */
+export interface GuestMemoryMap extends ProcessId {
+  readonly blocks: readonly GuestBlock[];
+}
+
+interface Place extends Omit<GuestBlock, "address"> {
   readonly totalBytes: number;
-  /** In QEMU's address space; undefined: it could not be found out. */
   readonly address: number | undefined;
 }
 
-/** Open until `close`. */
-export class MemoryReader {
-  readonly #file: number;
-  readonly #process: ProcessId;
-  readonly #places: ReadonlyMap<string, Place>;
-  #closed = false;
-
-  constructor(file: number, process: ProcessId, places: ReadonlyMap<string, Place>) {
-    this.#file = file;
-    this.#process = process;
-    this.#places = places;
-  }
-
-  get blocks(): readonly GuestBlock[] {
-    return [...this.#places.values()];
-  }
-
-  /**
-   * Reads `bytes` at `offset` of a block to the beginning of `into`.
-   * @throws GodwitError GUEST_MEMORY_CLOSED when the block is not known or its place is not, the range leaves it, or QEMU
-   *   has ended
-   */
-  read(block: string, offset: number, bytes: number, into: Uint8Array): void {
-    const place = this.#places.get(block);
-    if (place === undefined) throw this.#closedBecause(`it has no block ${block}`);
-    if (place.address === undefined)
-      throw this.#closedBecause(`where it has its block ${block} cannot be told apart`);
-    if (offset < 0 || bytes > into.length || offset + bytes > place.usedBytes)
-      throw this.#closedBecause(`${bytes} bytes at ${offset} are not in its block ${block}`);
-    for (let done = 0; done < bytes; ) {
-      const got = this.#readSome(into, done, bytes - done, place.address + offset + done);
-      if (got === 0) throw this.#closedBecause("it has ended");
-      done += got;
-    }
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    closeSync(this.#file);
-  }
-
-  #readSome(into: Uint8Array, at: number, bytes: number, address: number): number {
-    try {
-      return readSync(this.#file, into, at, bytes, address);
-    } catch (cause) {
-      throw this.#closedBecause((cause as NodeJS.ErrnoException).code ?? String(cause), cause);
-    }
-  }
-
-  #closedBecause(reason: string, cause?: unknown): GodwitError {
-    return new GodwitError("GUEST_MEMORY_CLOSED", { pid: this.#process.pid, reason }, { cause });
-  }
-}
-
 /**
- * Asks QEMU where its RAM blocks are, and opens its memory.
+ * Asks QEMU where its RAM blocks are.
  *
  * QEMU 8.2 and newer say the addresses of all blocks. Of older ones those that the guest has mapped are asked for
  * (`gpa2hva`); of the rest, the ROMs of firmware tables, the only mapping of that size is taken, and where there are two
- * the block is left out.
- * @throws GodwitError GUEST_MEMORY_CLOSED when this process may not read that one; those of the monitor
+ * the block's address stays unknown.
+ * @throws GodwitError GUEST_MEMORY_CLOSED when this process may not look at that one; those of the monitor
  */
-export async function openGuestMemory(monitor: Monitor, process: ProcessId): Promise<MemoryReader> {
-  const { pid } = process;
+export async function locateGuestMemory(monitor: Monitor, process: ProcessId): Promise<GuestMemoryMap> {
+  const { pid, startTicks } = process;
   const hmp = (line: string) => monitor.execute("human-monitor-command", { "command-line": line });
-  const listed = parseRamBlocks(await hmp("info ramblock"));
-  let places = listed;
-  if (listed.some(({ address }) => address === undefined)) {
-    places = await askMapped(listed, hmp);
+  let places = parseRamBlocks(await hmp("info ramblock"));
+  if (places.some(({ address }) => address === undefined)) {
+    places = await askMapped(places, hmp);
     places = fromMappings(places, parseMappings(readMaps(pid)));
   }
-  const file = openMemory(pid);
-  // Between the number's use and now it may have become another process's.
-  if (!isAlive(process)) {
-    closeSync(file);
-    throw new GodwitError("GUEST_MEMORY_CLOSED", { pid, reason: "it has ended" });
-  }
-  return new MemoryReader(file, process, new Map(places.map((place) => [place.name, place])));
-}
-
-function openMemory(pid: number): number {
-  try {
-    return openSync(`/proc/${pid}/mem`, "r");
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
-    throw new GodwitError("GUEST_MEMORY_CLOSED", { pid, reason }, { cause });
-  }
+  const blocks = places.map(({ name, usedBytes, address }) => ({
+    name,
+    usedBytes,
+    address: address ?? null,
+  }));
+  return { pid, startTicks, blocks };
 }
 
 function readMaps(pid: number): string {

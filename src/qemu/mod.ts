@@ -16,7 +16,7 @@ export type {
   QmpEvent,
   RunState,
 } from "./commands.ts";
-export { type GuestBlock, MemoryReader, openGuestMemory } from "./guestMemory.ts";
+export { type GuestBlock, type GuestMemoryMap, locateGuestMemory } from "./guestMemory.ts";
 export { type LaunchOptions, launchVm, logTail, type RunningVm, recordOf, stopVm } from "./launch.ts";
 export { LineSplitter } from "./lines.ts";
 export { Monitor, openMonitor } from "./monitor.ts";

@@ -11,7 +11,7 @@ import {
   type LinkHandler,
   type ReceivedFrame,
 } from "../link/mod.ts";
-import { type RamBlock, StreamFault } from "../stream/mod.ts";
+import { type RamBlock, type RamSection, StreamFault } from "../stream/mod.ts";
 import { DataKind, decodeAgain, decodeProof } from "../wire/mod.ts";
 import { splitAddress } from "./address.ts";
 import type { SourceMemory } from "./engine/layout.ts";
@@ -141,7 +141,7 @@ export class SourceCarry implements LinkHandler {
         ramKnown: (blocks, bytes) => {
           for (const block of blocks) this.#blocks.set(block.name, block);
           this.#return.setBlocks(blocks);
-          this.#event({ event: "ram", bytes });
+          this.#event({ event: "ram", bytes, section: this.#stream.reader.ram as RamSection });
         },
         drained: () => {
           if (this.#engine.serving) this.#behindPages = [];

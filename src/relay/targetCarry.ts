@@ -2,7 +2,7 @@ import assert from "node:assert";
 import net from "node:net";
 import { GodwitError } from "../errors/mod.ts";
 import { BulkWriter, type Link, type LinkHandler, type ReceivedFrame } from "../link/mod.ts";
-import { ReturnPathReader } from "../stream/mod.ts";
+import { type ReturnMessage, ReturnPathReader } from "../stream/mod.ts";
 import {
   DataKind,
   encodeAgain,
@@ -66,17 +66,20 @@ export class TargetCarry implements LinkHandler {
       this.#resolve = resolve;
     });
     const { kernels, store } = context.memory;
+    const { resume } = context.options;
     this.#stream = new TargetStream({
       kernels,
       store: { start: store.start, bytes: Math.min(store.bytes, greeting.pageCacheBytes) },
       loseBase: context.hooks.loseBase,
       proof: new MemoryProof(kernels, greeting.seed),
       meter: this.meter,
-      ramKnown: (blocks, bytes) => {
-        this.#returnPath.setBlocks(blocks);
-        context.hooks.event({ event: "ram", bytes });
+      ramKnown: (section, bytes) => {
+        if (resume === undefined) this.#returnPath.setBlocks(section.blocks);
+        context.hooks.event({ event: "ram", bytes, section });
       },
+      resume,
     });
+    if (resume !== undefined) link.setReconnectFor(context.options.postcopyReconnectForMs);
     this.#incoming = new IncomingQueue(
       {
         handle: (incoming) => this.#handle(incoming),
@@ -84,19 +87,16 @@ export class TargetCarry implements LinkHandler {
       },
       this.#unpacker,
     );
-    this.#returnPath = new ReturnPathReader({
-      message: (message, buffer, start, end) => {
-        if (message.type === "shut") this.#shut = message.status;
-        else if (message.type === "request") {
-          this.meter.faults++;
-          const block = this.#returnPath.lastBlock as string;
-          this.#stream.asked(block, message.offset, message.bytes, performance.now());
-        } else if (message.type === "pong" && message.value === PACKAGE_LOADED)
-          context.hooks.event({ event: "packageLoaded" });
-        this.#sendBack(buffer, start, end);
+    this.#returnPath = new ReturnPathReader(
+      {
+        message: (message, buffer, start, end) => {
+          this.#heard(message);
+          this.#sendBack(buffer, start, end);
+        },
+        bytes: (buffer, start, end) => this.#sendBack(buffer, start, end),
       },
-      bytes: (buffer, start, end) => this.#sendBack(buffer, start, end),
-    });
+      resume && { blocks: resume.blocks },
+    );
     this.#qemu = this.#connect();
     this.#writer = new BulkWriter(this.#qemu);
     context.hooks.event({ event: "linkUp" });
@@ -147,6 +147,20 @@ export class TargetCarry implements LinkHandler {
     if (this.#shut !== undefined && this.#shut !== 0)
       this.#fail(new GodwitError("TARGET_LOAD_FAILED", { status: this.#shut }));
     else if (this.#shut === 0) this.#loaded();
+  }
+
+  #heard(message: ReturnMessage): void {
+    const { hooks } = this.#context;
+    if (message.type === "shut") this.#shut = message.status;
+    else if (message.type === "request") {
+      this.meter.faults++;
+      const block = this.#returnPath.lastBlock as string;
+      this.#stream.asked(block, message.offset, message.bytes, performance.now());
+    } else if (message.type === "pong" && message.value === PACKAGE_LOADED)
+      hooks.event({ event: "packageLoaded" });
+    else if (message.type === "bitmap") this.#stream.received(message.block, message.bits);
+    else if (message.type === "resumeAck")
+      hooks.event({ event: "recovered", pages: this.#stream.missingPages ?? 0 });
   }
 
   /** Copies: what QEMU says is small, and its buffer is reused. */

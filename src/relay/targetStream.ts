@@ -27,6 +27,7 @@ import type { Meter } from "./meter.ts";
 import { RelayPhase } from "./phase.ts";
 import { barrierAt } from "./places.ts";
 import type { MemoryProof } from "./proof.ts";
+import { Bitmaps } from "./recovery/bitmaps.ts";
 import { TargetPages, type TargetPagesContext } from "./targetPages.ts";
 
 /** What the memory section needs once its blocks are known. */
@@ -42,7 +43,9 @@ interface Ram {
 export interface TargetStreamContext extends TargetPagesContext {
   readonly proof: MemoryProof;
   readonly meter: Meter;
-  readonly ramKnown: (blocks: readonly RamBlock[], bytes: number) => void;
+  readonly ramKnown: (section: RamSection, bytes: number) => void;
+  /** Post-copy is recovered: what the interrupted stream announced. */
+  readonly resume?: RamSection | undefined;
 }
 
 /**
@@ -69,6 +72,8 @@ export class TargetStream implements StreamHandler {
   readonly #faults = new FaultClock();
   /** From the discards on: the pages that QEMU lacks. Each of them goes once. */
   #missing: PageSet | undefined;
+  /** Of a recovery. */
+  #bitmaps: Bitmaps | undefined;
   /** Pages of the frame in hand, while the guest waits for some. */
   readonly #given: number[] = [];
 
@@ -76,7 +81,9 @@ export class TargetStream implements StreamHandler {
     this.#context = context;
     this.#proof = context.proof;
     this.#meter = context.meter;
-    this.#reader = new StreamReader(this);
+    const { resume } = context;
+    this.#reader = new StreamReader(this, resume === undefined ? {} : { resume });
+    if (resume !== undefined) this.#resume(resume);
   }
 
   /** CPU time of decoding `pages` frames, ms. */
@@ -266,6 +273,39 @@ export class TargetStream implements StreamHandler {
     if (this.#faults.waiting > 0) this.#given.push(page);
   }
 
+  #known(section: RamSection, totalBytes: number): Ram {
+    const { id, blocks } = section;
+    this.#proof.setBlocks(blocks);
+    this.#meter.ramBytes = totalBytes;
+    this.#context.ramKnown(section, totalBytes);
+    return {
+      reader: new RamRecordReader(blocks, this),
+      blocks,
+      numbers: new PageNumbers(blocks),
+      header: partHeader(id),
+      trailer: partTrailer(id),
+      pages: this.#decoded(blocks),
+    };
+  }
+
+  /** The guest runs already; what is missing QEMU itself says (`received`). */
+  #resume(section: RamSection): void {
+    const bytes = section.blocks.reduce((sum, block) => sum + block.bytes, 0);
+    const ram = this.#known(section, bytes);
+    this.#ram = ram;
+    ram.pages.freeze();
+    ram.reader.enterPostcopy();
+    this.phase = RelayPhase.postcopy;
+    this.#meter.postcopy = true;
+    this.#bitmaps = new Bitmaps(section.blocks, ram.numbers);
+    this.#missing = this.#bitmaps.missing;
+  }
+
+  /** Recovery: QEMU says which pages of a block it has. Once per block; later ones change nothing. */
+  received(block: string, bits: Uint8Array): void {
+    this.#bitmaps?.take(block, bits);
+  }
+
   #discard(payload: Uint8Array): void {
     const { blocks, numbers } = this.#ram!;
     const discard = decodeDiscard(payload, blocks);
@@ -311,19 +351,8 @@ export class TargetStream implements StreamHandler {
 
   element(element: Element): void {
     if (element.type === "ramBlocks") {
-      const { id, blocks } = this.#reader.ram as RamSection;
-      this.#ram = {
-        reader: new RamRecordReader(blocks, this),
-        blocks,
-        numbers: new PageNumbers(blocks),
-        header: partHeader(id),
-        trailer: partTrailer(id),
-        pages: this.#decoded(blocks),
-      };
-      this.#proof.setBlocks(blocks);
-      this.#meter.ramBytes = element.totalBytes;
+      this.#ram = this.#known(this.#reader.ram as RamSection, element.totalBytes);
       this.phase = RelayPhase.memory;
-      this.#context.ramKnown(element.blocks, element.totalBytes);
     } else if (element.type === "command" && element.name === "POSTCOPY_RAM_DISCARD") {
       this.#discard(element.payload);
     } else if (element.type === "transparent") {

@@ -3,7 +3,8 @@ import type { GodwitError, WireError } from "../errors/mod.ts";
 import { type CarriedFigures, NOTHING_CARRIED } from "../migration/mod.ts";
 import type { EngineName, PolicyName } from "../pages/mod.ts";
 import type { PushOrderName } from "../paging/mod.ts";
-import type { Barrier } from "../stream/mod.ts";
+import type { Barrier, RamSection } from "../stream/mod.ts";
+import type { MemoryMap } from "./recovery/sourceMemory.ts";
 
 export type RelayOrder =
   /** The target's SHUT(0), withheld so far, may reach the source QEMU: its guest can never resume by itself again. */
@@ -25,13 +26,15 @@ export type RelayEvent =
   | { readonly event: "linkLost"; readonly detail: string }
   | { readonly event: "linkResumed"; readonly detail: string }
   /** The block list has been read. */
-  | { readonly event: "ram"; readonly bytes: number }
+  | { readonly event: "ram"; readonly bytes: number; readonly section: RamSection }
   | { readonly event: "barrier"; readonly barrier: Barrier }
   | { readonly event: "verdict"; readonly barrier: Barrier; readonly equal: boolean }
   /** The target QEMU has loaded everything and said SHUT(0); withheld at the source relay when asked to. */
   | { readonly event: "targetLoaded" }
   /** Post-copy: the target QEMU has loaded the package (PONG 3); its guest may run. */
   | { readonly event: "packageLoaded" }
+  /** Post-copy was interrupted, and the target QEMU takes pages again: so many are missing there. */
+  | { readonly event: "recovered"; readonly pages: number }
   | { readonly event: "progress"; readonly figures: RelayFigures }
   /** After an end in doubt: the source QEMU has closed the connection that was kept open for it. Nothing is held any more. */
   | { readonly event: "letGo" }
@@ -56,7 +59,7 @@ export const NO_FIGURES: RelayFigures = {
 };
 
 /** How a relay is started; `godwit relay` builds it from flags, an agent sends it as the first IPC message. */
-export type RelayOptions = SourceRelayOptions | TargetRelayOptions;
+export type RelayOptions = SourceRelayOptions | TargetRelayOptions | RescueRelayOptions;
 
 export interface SourceRelayOptions {
   readonly side: "source";
@@ -87,6 +90,19 @@ export interface SourceRelayOptions {
   readonly ticket: string;
 }
 
+/** In the place of the source's relay and QEMU, after post-copy was interrupted: docs/adr/0008. */
+export interface RescueRelayOptions
+  extends Pick<
+    SourceRelayOptions,
+    "to" | "insecure" | "bandwidthBytesPerSec" | "pushOrder" | "postcopyReconnectForMs" | "ticket"
+  > {
+  readonly side: "rescue";
+  /** As the interrupted stream announced it. */
+  readonly section: RamSection;
+  /** Of the source QEMU, whose guest stands still. */
+  readonly memory: MemoryMap;
+}
+
 export interface TargetRelayOptions {
   readonly side: "target";
   /** HOST:PORT; port 0 lets the system choose. */
@@ -100,6 +116,8 @@ export interface TargetRelayOptions {
   /** As at the source. */
   readonly postcopyReconnectForMs: number;
   readonly ticket: string;
+  /** What the interrupted stream announced: post-copy is recovered, the source is a rescue relay. */
+  readonly resume?: RamSection;
 }
 
 /** A relay that listens. */

@@ -11,7 +11,8 @@ import { test } from "node:test";
 import { artefacts, GuestOracle } from "../../lab/mod.ts";
 import { startGuest } from "../../lab/rig/mod.ts";
 import { isGodwitError } from "../../src/errors/mod.ts";
-import { openGuestMemory } from "../../src/qemu/mod.ts";
+import { locateGuestMemory } from "../../src/qemu/mod.ts";
+import { SourceMemory } from "../../src/relay/mod.ts";
 
 const MIB = 2 ** 20;
 const BIOS_GPA = 0xfffc0000;
@@ -25,12 +26,13 @@ for (const qemu of artefacts().qemus)
     const { monitor, process } = rig.vm;
     assert(process !== null);
     await monitor.execute("stop");
-    const memory = await openGuestMemory(monitor, process);
+    const map = await locateGuestMemory(monitor, process);
+    const memory = new SourceMemory(map);
     stack.defer(() => memory.close());
 
     const read = (block: string, offset: number, bytes: number): Buffer => {
       const into = Buffer.alloc(bytes);
-      memory.read(block, offset, bytes, into);
+      memory.read(block, offset, into);
       return into;
     };
     const saved = async (gpa: number, bytes: number): Promise<Buffer> => {
@@ -40,7 +42,7 @@ for (const qemu of artefacts().qemus)
       });
       return readFileSync(path);
     };
-    const sizeOf = (name: string) => memory.blocks.find((block) => block.name === name)?.usedBytes ?? 0;
+    const sizeOf = (name: string) => map.blocks.find((block) => block.name === name)?.usedBytes ?? 0;
 
     assert(sizeOf("pc.ram") >= 128 * MIB);
     for (const [offset, bytes] of [
@@ -68,5 +70,5 @@ for (const qemu of artefacts().qemus)
     assert.throws(() => read("pc.bios", sizeOf("pc.bios") - 1, 2), closed);
     await rig.stop();
     assert.throws(() => read("pc.ram", 0, 1), closed, "a process that has ended has no memory");
-    await assert.rejects(openGuestMemory(monitor, process));
+    assert.throws(() => new SourceMemory(map), closed);
   });
