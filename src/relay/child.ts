@@ -36,6 +36,7 @@ async function start(options: RelayOptions): Promise<void> {
     relay = await startRelay(options, {
       event: (event) => {
         const settled = ends(event);
+        postcopy ||= event.event === "recovered";
         postcopy ||= (event.event === "barrier" || event.event === "verdict") && event.barrier === "package";
         tell(event, () => {
           if (settled) void leave();

@@ -3,6 +3,7 @@ export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";
 export { REHEARSE } from "./rehearsal.ts";
+export { type MemoryMap, SourceMemory } from "./recovery/sourceMemory.ts";
 export { startRelay } from "./start.ts";
 export {
   NO_FIGURES,
@@ -10,6 +11,7 @@ export {
   type RelayFigures,
   type RelayOptions,
   type RelayOrder,
+  type RescueRelayOptions,
   type RunningRelay,
   type SourceRelayOptions,
   type TargetRelayOptions,
