@@ -22,7 +22,7 @@ import { Throughput } from "../../src/migration/throughput.ts";
 
 const PAGE = 4096;
 const STEP_MS = 5;
-const FIGURES_EVERY_MS = 250;
+const FIGURES_EVERY_MS = 100;
 
 interface World {
   readonly ramPages: number;
@@ -40,7 +40,11 @@ interface World {
 interface Outcome {
   readonly atMs: number;
   readonly rule: string;
-  /** What the stop really takes to copy, by the model. */
+  readonly turned: boolean;
+  /** What has crossed, in the first pass and in all. */
+  readonly firstPassBytes: number;
+  readonly wireBytes: number;
+  /** What the stop really takes to copy, by the model; after a turn: what post-copy has to bring. */
   readonly copyMs: number;
   readonly expectedMs: number | null;
   /** The caps that were asked for. */
@@ -62,7 +66,7 @@ const ORDER: ConvergenceOrder = {
   ...{ rate: null, mayTurn: false },
 };
 
-/** Runs until the controller switches; null when it has not after `limitMs`. */
+/** Runs until the controller switches or turns; null when it has not after `limitMs`. */
 function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_000): Outcome | null {
   const controller = new Convergence({ ...ORDER, ...order });
   const ramBytes = world.ramPages * PAGE;
@@ -71,6 +75,7 @@ function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_0
   let pass = 1;
   let streamBytes = 0;
   let wireBytes = 0;
+  let firstPassBytes = 0;
   const bandwidths: (number | null)[] = [];
   controller.passed(1, 0);
   for (let ms = 0; ms <= limitMs; ms += STEP_MS) {
@@ -81,11 +86,12 @@ function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_0
       const tick = { atMs: ms, pass, remainingBytes: remaining * PAGE, ramBytes };
       const verdict = controller.tick({ ...tick, linkUp: true });
       bandwidths.push(verdict.bandwidthBytesPerSec);
-      if (verdict.switches) {
+      if (verdict.switches || verdict.turns) {
         const ratio = pass === 1 ? world.firstRatio : world.againRatio;
         const last = Math.min(world.ramPages, remaining + written);
         return {
           ...{ atMs: ms, rule: verdict.rule, expectedMs: verdict.expectedDowntimeMs },
+          ...{ turned: verdict.turns, firstPassBytes, wireBytes },
           copyMs: last * perPageMs(world, ratio),
           bandwidths,
           decisions: controller.facts()?.decisions ?? [],
@@ -101,6 +107,7 @@ function run(world: World, order: Partial<ConvergenceOrder> = {}, limitMs = 60_0
       (world.setPages - written) *
       (1 - Math.exp((-world.writesPerSec(ms) * STEP_MS) / 1000 / world.setPages));
     if (remaining < 1) {
+      if (pass === 1) firstPassBytes = wireBytes;
       pass++;
       remaining = written;
       written = 0;
@@ -187,6 +194,61 @@ describe("a guest", () => {
   });
 });
 
+describe("a guest that may be moved by post-copy", () => {
+  const HYBRID = { mayTurn: true };
+  const HALF = { ...QUIET, firstRatio: 0.5 };
+
+  it("is stopped as in pre-copy where it converges, and by the same rule", () => {
+    const words = { ...HALF, setPages: 16_384, writesPerSec: () => 12_000, againRatio: 0.02 };
+    for (const world of [HALF, words]) {
+      const end = run(world, HYBRID);
+      assert(end !== null && !end.turned, `${end?.rule}`);
+      assert.equal(end.rule, run(world)?.rule);
+    }
+  });
+
+  it("is turned soon after the first pass where it writes faster than the link carries", () => {
+    const all = { ...HALF, setPages: 16_384, writesPerSec: () => 20_000 };
+    const faster = run(all, HYBRID);
+    assert.equal(faster?.rule, "post-copy-dirty-rate");
+    assert(faster.wireBytes < 1.2 * faster.firstPassBytes, "one pass, and a look at the second");
+    // Its pages cost the link nothing, but each has to be handled all the same.
+    const handled = { ...all, firstRatio: 0.01, againRatio: 0.01, intakeBytesPerSec: 20e6 };
+    assert.equal(run(handled, HYBRID)?.rule, "post-copy-no-progress");
+  });
+
+  it("is turned after the first pass where memory crosses as it is, and more would be too much in all", () => {
+    const end = run(QUIET, HYBRID);
+    assert.equal(end?.rule, "post-copy-bytes");
+    assert(end.wireBytes + end.copyMs * (QUIET.linkBytesPerSec / 1000) < 1.25 * QUIET.ramPages * PAGE);
+  });
+
+  it("is turned in time for the timeout", () => {
+    const end = run(HALF, { ...HYBRID, timeoutMs: 3_800 });
+    assert.equal(end?.rule, "post-copy-time");
+    assert(end.atMs + end.copyMs <= 3_800, `${end.atMs} ms + ${end.copyMs} ms`);
+    assert.equal(run(HALF, HYBRID)?.turned, false, "without one it is stopped");
+  });
+
+  it("is moved as in pre-copy once a turn was refused", () => {
+    const controller = new Convergence({ ...ORDER, ...HYBRID });
+    const tick = { ramBytes: 1e9, remainingBytes: 5e8, linkUp: true };
+    const ask = (pass: number, atMs: number) => {
+      const bytes = atMs * 1e5;
+      const carried = { streamBytes: bytes, wireBytes: bytes, backlogBytes: 0, deliveredBytesPerSec: 1e8 };
+      controller.relay({ ...carried, atMs });
+      return controller.tick({ ...tick, pass, atMs });
+    };
+    ask(1, 0);
+    ask(1, 10_000);
+    ask(2, 10_001);
+    ask(2, 10_200);
+    assert.equal(ask(2, 10_400).turns, true);
+    controller.refused("post-copy-refused", 10_401);
+    assert.deepEqual([ask(2, 10_500).rule, controller.over], ["over-budget", false]);
+  });
+});
+
 describe("in any world", () => {
   const worlds = fc.record({
     ramPages: fc.integer({ min: 2_000, max: 40_000 }),
@@ -227,6 +289,21 @@ describe("in any world", () => {
         assert.notEqual(run({ ...world, writesPerSec: () => carried / 2 }, {}, 300_000), null);
       }),
       { numRuns: 40 },
+    );
+  });
+
+  it("hybrid ends, with half as much carried again as in the first pass at most", () => {
+    fc.assert(
+      fc.property(worlds, (params) => {
+        const world = made(params);
+        const end = run(world, { mayTurn: true }, 300_000);
+        assert(end !== null);
+        // Beyond: what crosses until the second pass has been looked at.
+        const lookedAt = 0.5 * world.linkBytesPerSec;
+        assert(end.wireBytes <= 1.5 * end.firstPassBytes + lookedAt, `${end.rule}: ${end.wireBytes}`);
+        if (!end.turned) assert(end.copyMs <= 1.3 * ORDER.downtimeLimitMs || end.rule === "few-pages");
+      }),
+      { numRuns: 60 },
     );
   });
 
