@@ -132,7 +132,7 @@ for (const qemu of qemus) {
       await sleep(500);
       await from.call("POST", `/v1/migrations/${id}/postcopy`);
       await until(async () => (await from.status(id)).phase === "postcopy", "post-copy", 30_000);
-      await assert.rejects(from.call("POST", `/v1/migrations/${id}/cancel`), { code: "ORDER_TOO_LATE" });
+      await assert.rejects(from.call("POST", `/v1/migrations/${id}/cancel`), { code: "POSTCOPY_NO_CANCEL" });
       const report = await from.report(id);
       assert(report.faults > 0, "the guest ran before its pages were there");
       await pair().arrived(report);
