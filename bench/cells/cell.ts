@@ -8,6 +8,7 @@ export const GROUPS = [
   "postcopy",
   "pushorders",
   "hybrid",
+  "freeable",
   "curves",
 ] as const;
 export type Group = (typeof GROUPS)[number];

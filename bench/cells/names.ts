@@ -1,6 +1,7 @@
 import { GodwitError } from "../../src/errors/mod.ts";
 import { type BenchCell, GROUPS } from "./cell.ts";
 import { CURVE_CELLS } from "./curves.ts";
+import { FREEABLE_CELLS } from "./freeable.ts";
 import { LOAD_CELLS } from "./loads.ts";
 import { PAPER_CELLS } from "./papers.ts";
 import { POSTCOPY_CELLS } from "./postcopy.ts";
@@ -14,6 +15,7 @@ export const CELLS: readonly BenchCell[] = [
   ...PAPER_CELLS,
   ...LOAD_CELLS,
   ...POSTCOPY_CELLS,
+  ...FREEABLE_CELLS,
   ...CURVE_CELLS,
 ];
 

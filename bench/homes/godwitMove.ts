@@ -72,7 +72,7 @@ export async function moveByAgents(options: GodwitMoveOptions): Promise<GodwitMo
     close = followed.close;
     const ended = follow(followed.events, vm, seen);
     ended.catch(() => undefined); // an order that is refused comes first, and is told
-    const order = { ...system.order, vm, to, timeoutMs: timeLimitMs, onTimeout: "abort" };
+    const order = { onTimeout: "abort", ...system.order, vm, to, timeoutMs: timeLimitMs };
     await source.client.post("/v1/migrations", order);
     const report = await Promise.race([
       ended,

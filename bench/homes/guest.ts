@@ -4,6 +4,7 @@ import { MANNERS, type Manner } from "../../lab/guest/mod.ts";
 import type { RigGuest } from "../../lab/rig/mod.ts";
 import { GodwitError } from "../../src/errors/mod.ts";
 import { kvmVerdict } from "../../src/qemu/mod.ts";
+import { diskOfLoads } from "../loads/mod.ts";
 import type { HomeGuest, OpenHomeOptions } from "../types.ts";
 import type { GuestConsole } from "./console.ts";
 
@@ -38,9 +39,15 @@ export async function guestOf(options: OpenHomeOptions, index: number): Promise<
     initrd: load.initrd,
     append: more === "" ? NO_WATCHDOGS : `${NO_WATCHDOGS} ${more}`,
     nics: nic === null ? [] : [{ type: "tap", ifname: nic.ifname, mac: nic.mac }],
-    disks: (load.disks ?? []).map((path) => ({ path, format: "raw", readOnly: true })),
+    ...(cell.freeable !== undefined && { balloon: { hints: true } }),
+    disks: disksOf(options).map((path) => ({ path, format: "raw", readOnly: true })),
     bootMs: BOOT_MS * cell.guests,
   };
+}
+
+/** The page cache is filled from the first one. */
+function disksOf({ cell, load }: OpenHomeOptions): readonly string[] {
+  return load.disks ?? (cell.freeable === undefined ? [] : [diskOfLoads()]);
 }
 
 export interface BenchGuestParts {

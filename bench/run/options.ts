@@ -99,7 +99,7 @@ Examples:
   npm run bench -- --cells curve:linkRate --systems stock,godwit-precopy
   npm run bench -- --cells loads --qemu 10.0
 
-Groups: quick, writers, papers, loads, postcopy, pushorders, hybrid, curves, curve:dirtyRate, curve:linkRate, curve:ram, curve:guests. --list names the rest.
+Groups: quick, writers, papers, loads, postcopy, pushorders, hybrid, freeable, curves, curve:dirtyRate, curve:linkRate, curve:ram, curve:guests. --list names the rest.
 As root the hosts are network namespaces; otherwise they are on loopback, and loads with a network are skipped.
 Progress goes to stderr, the table (or with --json the result) to stdout; npm run --silent keeps npm's own lines away.
 Ctrl-C ends the run cleanly, and what was measured is written all the same.

@@ -8,6 +8,7 @@ import { clientFigures, emptyLedger, equalOf, ledgerOf } from "../ledger/mod.ts"
 import type { Home, Load, MoveFacts, Operations, Stage, Way } from "../types.ts";
 import { orInterrupted } from "./interrupt.ts";
 import { energyNow } from "./machine.ts";
+import { madeFreeable } from "./memory.ts";
 import type { Step } from "./plan.ts";
 import type { Slot } from "./slot.ts";
 import { watchWire } from "./wire.ts";
@@ -74,6 +75,8 @@ async function measured(context: SampleContext, slot: Slot, home: Home, system: 
   const { cell, load, stage, pauses } = context;
   const { clients } = slot;
   const way = stage.way(home.at);
+  const { freeable } = cell;
+  if (freeable !== undefined) await Promise.all(home.guests.map((guest) => madeFreeable(guest, freeable)));
   await sleep(pauses.settleMs);
   await takeAll(clients); // what ended while the guest caught up is of no span
   const beforeMs = nowMs();

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchCell } from "../cells/mod.ts";
-import type { Home, HomeGuest, Load, LoadClient, OpenHomeOptions, Stage } from "../types.ts";
+import type { Home, Load, LoadClient, OpenHomeOptions, Stage } from "../types.ts";
 import { orInterrupted } from "./interrupt.ts";
+import { filled } from "./memory.ts";
 
 export type Family = Home["family"];
 export type OpenHome = (options: OpenHomeOptions) => Promise<Home>;
@@ -18,7 +19,6 @@ export interface SlotOptions {
   readonly signal: AbortSignal;
 }
 
-const FILL_MS = 180_000;
 /** After it the samples that need this home fail at once: a home that does not boot twice does not boot. */
 const FAILURES_MAX = 2;
 /** An opening that is under way when the run is interrupted gets so long to settle, so that it can be closed. */
@@ -127,24 +127,4 @@ export class Slot {
 async function settled(opening: Promise<Home> | null): Promise<Home | null> {
   if (opening === null) return null;
   return await Promise.race([opening.catch(() => null), sleep(SETTLE_MS, null, { ref: false })]);
-}
-
-/** Waits for the guest's word that it has filled so much of its memory. */
-async function filled(guest: HomeGuest, mib: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const late = setTimeout(
-    () => reject(new Error(`the guest did not fill ${mib} MiB in ${FILL_MS} ms`)),
-    FILL_MS,
-  );
-  const off = guest.onLine((line) => {
-    if (line.startsWith("F filled")) resolve();
-    else if (line.startsWith("E fill")) reject(new Error(`the guest cannot fill ${mib} MiB: ${line}`));
-  });
-  try {
-    guest.say(`fill ${mib}`);
-    await promise;
-  } finally {
-    clearTimeout(late);
-    off();
-  }
 }

@@ -20,13 +20,13 @@ function noPostcopy(qemu: QemuArtefact): Promise<string | null> {
 
 /** `order` is what is added to the order of a move: a system more is a line more below. */
 function godwit(name: string, about: string, order: GodwitSystem["order"]): GodwitSystem {
-  const strategy = order.strategy ?? "precopy";
+  const { strategy = "precopy", onTimeout = "abort" } = order;
   return {
     name: `godwit-${name}`,
     about: `Godwit's agents and relays, ${about}`,
     family: "godwit",
     order,
-    lacks: async (qemu) => (mayUsePostcopy({ strategy, onTimeout: "abort" }) ? noPostcopy(qemu) : null),
+    lacks: async (qemu) => (mayUsePostcopy({ strategy, onTimeout }) ? noPostcopy(qemu) : null),
   };
 }
 
@@ -67,6 +67,15 @@ export const GODWIT_SYSTEMS: readonly GodwitSystem[] = [
   godwit("auto-16m", "pre-copy, page engine auto with a page store of 16 MiB.", {
     strategy: "precopy",
     pageCacheBytes: 16 * MIB,
+  }),
+  godwit(
+    "unhinted",
+    "pre-copy, page engine auto, post-copy prepared for the time limit: with that QEMU asks no guest for hints.",
+    { strategy: "precopy", onTimeout: "postcopy" },
+  ),
+  godwit("balloon", "pre-copy, page engine auto; the balloon first takes what the guest does not need.", {
+    strategy: "precopy",
+    balloon: true,
   }),
   engine("clark", "pre-copy, rapid page dirtying as Clark et al. 2005 [6]."),
   engine("mecom", "pre-copy, compression by a page's kind as Jin et al. 2009 [12]."),

@@ -22,7 +22,7 @@ export interface StockSystem extends System {
 export interface GodwitSystem extends System {
   readonly family: "godwit";
   /** What the order to the agent says beside which VM goes where, and for how long at most. */
-  readonly order: Omit<MigrationOrderInput, "vm" | "to" | "timeoutMs" | "onTimeout">;
+  readonly order: Omit<MigrationOrderInput, "vm" | "to" | "timeoutMs">;
 }
 
 export type AnySystem = StockSystem | GodwitSystem;

@@ -43,6 +43,7 @@ export interface RigGuest {
   readonly append?: string;
   readonly nics?: VmSpecInput["nics"];
   readonly disks?: VmSpecInput["disks"];
+  readonly balloon?: VmSpecInput["balloon"];
   /** How long the boot may take. Default a minute. */
   readonly bootMs?: number;
 }
@@ -58,7 +59,7 @@ export interface RigEar {
 /** The machine of this guest, as an agent or the rig itself would start it. */
 export function rigSpec(guest: Omit<RigGuest, "qemu" | "bootMs">): VmSpecInput {
   const { kernel, initrd } = artefacts();
-  const { cpus, nics, disks } = guest;
+  const { cpus, nics, disks, balloon } = guest;
   const append = guestCommandLine(guest.workload);
   return {
     name: guest.name ?? "rig",
@@ -73,6 +74,7 @@ export function rigSpec(guest: Omit<RigGuest, "qemu" | "bootMs">): VmSpecInput {
     ...(cpus !== undefined && { cpus }),
     ...(nics !== undefined && { nics }),
     ...(disks !== undefined && { disks }),
+    ...(balloon !== undefined && { balloon }),
   };
 }
 

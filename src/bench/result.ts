@@ -63,6 +63,10 @@ const cell = z.object({
   }),
   /** Memory that oracle and load together work on, MiB; absent: the oracle's set alone. */
   workingMib: z.number().int().positive().optional(),
+  /** Before each move the guest fills and frees memory, and fills its page cache; it has a balloon with hints. */
+  freeable: z
+    .object({ freedMib: z.number().int().nonnegative(), cachedMib: z.number().int().nonnegative() })
+    .optional(),
   link: linkShape,
   /** Guests that move at the same time. Figures of such a sample: times are of the last one, the rest is summed. */
   guests: z.number().int().positive(),

@@ -9,8 +9,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type BenchCell, CELLS, cellsNamed } from "../../bench/cells/mod.ts";
+import { type BenchCell, CELLS, cellsNamed, GROUPS } from "../../bench/cells/mod.ts";
 import { loadNamed } from "../../bench/loads/mod.ts";
+import { madeFreeable } from "../../bench/run/memory.ts";
 import {
   benchOptions,
   keepPartial,
@@ -21,7 +22,16 @@ import {
   sampleLine,
 } from "../../bench/run/mod.ts";
 import { systemNamed } from "../../bench/systems/mod.ts";
-import type { Home, HostName, Load, LoadClient, MoveFacts, Stage, System } from "../../bench/types.ts";
+import type {
+  Home,
+  HomeGuest,
+  HostName,
+  Load,
+  LoadClient,
+  MoveFacts,
+  Stage,
+  System,
+} from "../../bench/types.ts";
 import { parseResult } from "../../src/bench/mod.ts";
 
 function now(): number {
@@ -348,6 +358,41 @@ test("what cells name is there: loads, systems", () => {
     assert.equal(loadNamed(load).name, load);
     for (const name of systems ?? []) assert.equal(systemNamed(name).name, name);
   }
+});
+
+test("memory that need not move is made in order, and a guest that cannot says why", async () => {
+  const said: string[] = [];
+  let hear: (line: string, atMs: number) => void = () => {};
+  const answers = new Map([
+    ["uncache", "F uncached"],
+    ["fill 96", "F filled bytes=100663296"],
+    ["free", "F free"],
+    ["cache 64", "F cached bytes=67108864"],
+  ]);
+  const guest: HomeGuest = {
+    index: 0,
+    onLine: (listener) => {
+      hear = listener;
+      return () => {};
+    },
+    say(command) {
+      said.push(command);
+      hear(answers.get(command) ?? "E cache: no disk", 0);
+    },
+    verified: async () => {},
+  };
+  await madeFreeable(guest, { freedMib: 96, cachedMib: 64 });
+  assert.deepEqual(said, [...answers.keys()]);
+  answers.delete("cache 64");
+  await assert.rejects(madeFreeable(guest, { freedMib: 96, cachedMib: 64 }), /"cache 64": E cache: no disk/);
+});
+
+test("no name is a cell's and a group's", () => {
+  const groups: ReadonlySet<string> = new Set(GROUPS);
+  assert.deepEqual(
+    CELLS.filter(({ name }) => groups.has(name)).map(({ name }) => name),
+    [],
+  );
 });
 
 test("options: quick by default, scopes exclude each other, nonsense is refused", (t) => {
