@@ -1,7 +1,7 @@
 /**
  * Goal: a hybrid move of a guest whose writes never fit a stop turns to post-copy by a rule that the report names, before
  * it has carried much more than the memory once; one of a guest that hardly writes ends as pre-copy.
- * Method: two agents, two lab guests: one rewrites 32 MiB with incompressible pages, several times as fast as the link of
+ * Method: two agents, two lab guests: one rewrites 24 MiB with incompressible pages, several times as fast as the link of
  * 8 MB/s carries them; the other is idle. Bytes and rules are judged, not times; the guest's own oracle judges the memory.
  */
 import assert from "node:assert/strict";
@@ -10,10 +10,8 @@ import { artefacts } from "../../lab/setup/mod.ts";
 import { type Report, RULES } from "../../src/migration/mod.ts";
 import { Host, startGuest, verified } from "../tools/pair.ts";
 
-const WRITER = { name: "writer", memoryMib: 112, setMib: 32, pagesPerSec: 8_000, mode: "random" } as const;
+const WRITER = { name: "writer", memoryMib: 104, setMib: 24, pagesPerSec: 8_000, mode: "random" } as const;
 const IDLE = { name: "idle", memoryMib: 80, setMib: 8, pagesPerSec: 100, mode: "idle" } as const;
-/** A rule that holds for ever shall fail the test, not hang it. */
-const TIMEOUT_MS = 90_000;
 const TURNS = new Set(RULES.flatMap(({ action, name }) => (action === "turn" ? [name] : [])));
 
 let a: Host;
@@ -36,7 +34,7 @@ function assertMoved(report: Report): void {
 }
 
 test("a writer that never converges: by post-copy, after about one pass over the memory", async (t) => {
-  const order = { vm: "writer", to: b.peer, strategy: "hybrid", timeoutMs: TIMEOUT_MS } as const;
+  const order = { vm: "writer", to: b.peer, strategy: "hybrid" } as const;
   const report = await a.migrate({ ...order, bandwidthBytesPerSec: 8_000_000 });
   t.diagnostic(JSON.stringify({ ...report, engine: undefined }));
   assertMoved(report);
@@ -51,7 +49,7 @@ test("a writer that never converges: by post-copy, after about one pass over the
 });
 
 test("a guest that hardly writes: without post-copy", async (t) => {
-  const report = await b.migrate({ vm: "idle", to: a.peer, strategy: "hybrid", timeoutMs: TIMEOUT_MS });
+  const report = await b.migrate({ vm: "idle", to: a.peer, strategy: "hybrid" });
   t.diagnostic(JSON.stringify({ ...report, engine: undefined }));
   assertMoved(report);
   const { rule } = report.switchover!;
