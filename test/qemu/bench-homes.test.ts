@@ -89,6 +89,10 @@ function assertPlausible(facts: MoveFacts, wireBytes: number): void {
   assert.ok(facts.orderedAtMs < facts.migrateAtMs && facts.migrateAtMs < facts.endedAtMs);
   assert.ok(facts.downtimeMs > 0 && facts.downtimeMs < totalMs, `downtime ${facts.downtimeMs}`);
   assert.ok(facts.blackoutMs > 0 && facts.blackoutMs < totalMs + 1_500, `blackout ${facts.blackoutMs}`);
+  const { gapAfterResumeMs, requests, switchover } = facts;
+  assert.ok(gapAfterResumeMs !== null && gapAfterResumeMs > 0 && gapAfterResumeMs < totalMs + 2_500);
+  assert.equal(requests, 0, "no post-copy");
+  assert.ok((switchover?.rule ?? "") !== "");
   assert.ok(facts.passes !== null && facts.passes >= 1);
   assert.ok(facts.pages !== null && facts.pages.zero > 0 && facts.pages.sent > facts.pages.zero);
   assert.ok(facts.streamBytes !== null && facts.streamBytes > 0 && wireBytes > 0);
