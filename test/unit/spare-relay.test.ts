@@ -1,12 +1,15 @@
 /**
- * Goal: a relay's process is up before an order comes, is used once, is never made while relays work, and does not
- * outlive whoever made it.
- * Method: real processes, with a short rest; for the last point an agent's stand-in that is killed.
+ * Goal: a relay's process is up before an order comes, is told to rehearse while it waits and not otherwise, is used once, is
+ * never made while relays work, and does not outlive whoever made it.
+ * Method: real processes, with a short rest; one that repeats what it is told; for the last point an agent's stand-in that
+ * is killed.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SpareRelay } from "../../src/agent/migrate/spareRelay.ts";
@@ -72,6 +75,27 @@ it("one that has died is not given away", async (t) => {
   const child = taken(t, spare);
   assert.notEqual(child.pid, dead);
   await end(child);
+});
+
+it("the spare one is told to rehearse after a rest, and nothing once it was taken", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "gw-spare-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const echo = join(dir, "echo.mjs");
+  writeFileSync(echo, 'process.on("message", (told) => process.send(told));');
+  const told: unknown[] = [];
+  const start = () => fork(echo, { execArgv: [] }).on("message", (message) => void told.push(message));
+  const patient = new SpareRelay(REST_MS, LIMIT_MS, start);
+  t.after(() => patient.close());
+  const spare = new SpareRelay(REST_MS, REST_MS, start);
+  t.after(() => spare.close());
+  patient.makeSoon();
+  await until(() => patient.pid !== null, "a spare one");
+  const child = taken(t, patient);
+  spare.makeSoon();
+  await until(() => told.length > 0, "it is told");
+  child.send("last");
+  await until(() => told.includes("last"), "the other one repeats what it was told");
+  assert.deepEqual(told, [{ rehearse: true }, "last"]);
 });
 
 it("closed, it has ended its process, and makes no other", async (t) => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { REHEARSE } from "../../relay/mod.ts";
 
 const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
 /**
@@ -8,21 +9,27 @@ const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
  * when a guest has just begun to run, nor into the second in which its heartbeat is still listened to.
  */
 const REST_MS = 1_500;
+/** How long after that it rehearses (src/relay/rehearsal.ts), another 0.2 s of CPU time. */
+const REHEARSAL_REST_MS = 2_500;
 
 /**
- * One relay process that is up before it is needed. Starting one takes 0.1 s of CPU time, which an order would wait for.
- * It serves either side, holds no socket and no guest's bytes, and ends with the agent, also when that is killed (its
+ * One relay process that is up before it is needed, and has rehearsed. Starting one takes 0.1 s of CPU time, which an order
+ * would wait for. It serves either side, holds no socket and no guest's bytes, and ends with the agent, also when that is killed (its
  * IPC channel closes).
  */
 export class SpareRelay {
   readonly #restMs: number;
+  readonly #rehearsalRestMs: number;
+  readonly #fork: () => ChildProcess;
   #spare: ChildProcess | null = null;
   #timer: NodeJS.Timeout | undefined;
   #inUse = 0;
   #closed = false;
 
-  constructor(restMs = REST_MS) {
+  constructor(restMs = REST_MS, rehearsalRestMs = REHEARSAL_REST_MS, fork = forkRelay) {
     this.#restMs = restMs;
+    this.#rehearsalRestMs = rehearsalRestMs;
+    this.#fork = fork;
   }
 
   /** The pid of the one that waits; null while there is none. */
@@ -32,8 +39,8 @@ export class SpareRelay {
 
   /** One is made after the rest, unless there is one, or relays are at work: they need the processor. */
   makeSoon(): void {
-    clearTimeout(this.#timer);
     if (this.#closed || this.#spare !== null || this.#inUse > 0) return;
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#make(), this.#restMs);
   }
 
@@ -41,7 +48,7 @@ export class SpareRelay {
   take(): ChildProcess {
     clearTimeout(this.#timer);
     const spare = this.#spare;
-    const child = spare?.connected && spare.exitCode === null ? spare : forkRelay();
+    const child = spare?.connected && spare.exitCode === null ? spare : this.#fork();
     this.#spare = null;
     this.#inUse += 1;
     let gone = false;
@@ -69,12 +76,16 @@ export class SpareRelay {
 
   #make(): void {
     if (this.#closed || this.#spare !== null || this.#inUse > 0) return;
-    const child = forkRelay();
+    const child = this.#fork();
     this.#spare = child;
     const forget = () => {
-      if (this.#spare === child) this.#spare = null;
+      if (this.#spare !== child) return;
+      this.#spare = null;
+      clearTimeout(this.#timer);
     };
     child.once("exit", forget).once("error", forget);
+    // Taken before, it is not told; taken meanwhile, its options end the rehearsal.
+    this.#timer = setTimeout(() => void child.send(REHEARSE), this.#rehearsalRestMs);
   }
 }
 
@@ -82,5 +93,6 @@ export class SpareRelay {
 function forkRelay(): ChildProcess {
   // One heap for all threads: with one for each, glibc keeps some 20 MB more for zstd's threads and gains nothing.
   const env = { ...process.env, MALLOC_ARENA_MAX: "1" };
-  return fork(CHILD, [], { detached: true, execArgv: [], env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  const execArgv = ["--expose-gc"];
+  return fork(CHILD, [], { detached: true, execArgv, env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
 }
