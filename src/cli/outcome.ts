@@ -22,7 +22,7 @@ export function exitOf(report: Report): number {
 
 /** A report for people. */
 export function reportText(report: Report): string {
-  const { vm, strategy, wireBytes, engine, switchover, error } = report;
+  const { vm, strategy, wireBytes, engine, balloon, switchover, error } = report;
   const lines = [
     `${vm ?? "the migration"} ${ENDINGS[report.status]} (${strategy ?? "unknown strategy"}, ${report.id})`,
   ];
@@ -34,6 +34,12 @@ export function reportText(report: Report): string {
     lines.push(
       `  ${bytes(report.streamBytes)} from QEMU, ${bytes(wireBytes.forward)} on the wire, passes ${report.passes ?? "-"}`,
     );
+    if (balloon) {
+      const { beforeBytes, sizeBytes, tookMs } = balloon;
+      lines.push(
+        `  balloon: ${bytes(beforeBytes - sizeBytes)} taken from the guest in ${time(tookMs)}, given back`,
+      );
+    }
     if (engine !== null) lines.push(...engineLines(engine).map((line) => `  ${line}`));
   }
   if (switchover !== null) lines.push(...switchoverLines(switchover).map((line) => `  ${line}`));

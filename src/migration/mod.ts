@@ -22,6 +22,7 @@ export { type RateRange, rateOfPass, STEP_BYTES_PER_SEC } from "./rate.ts";
 export {
   type AgentFacts,
   agentReport,
+  type BalloonTaken,
   type Both,
   type CarriedFigures,
   type Decision,

@@ -85,6 +85,8 @@ export interface Report {
   readonly engine: EngineFigures | null;
   /** What the pager did in post-copy; null where there was none, or QEMU served its guest itself. */
   readonly paging: PagingFigures | null;
+  /** What a balloon took from the guest before its memory was sent; null where that was not ordered, or not done. */
+  readonly balloon: BalloonTaken | null;
   /** How the end of pre-copy was decided; null without an agent, or when nothing was decided. */
   readonly switchover: SwitchoverFacts | null;
   /** Post-copy: page requests of the target QEMU. */
@@ -140,6 +142,13 @@ export const NOTHING_CARRIED: CarriedFigures = {
   rssBytes: { source: null, target: null },
 };
 
+/** The guest's RAM before and after a balloon was blown up for a move, and how long that took. */
+export interface BalloonTaken {
+  readonly beforeBytes: number;
+  readonly sizeBytes: number;
+  readonly tookMs: number;
+}
+
 /** What only an agent knows. */
 export interface AgentFacts {
   readonly id: string;
@@ -152,6 +161,7 @@ export interface AgentFacts {
   readonly blackoutMs: number | null;
   readonly gapAfterResumeMs: number | null;
   readonly passes: number | null;
+  readonly balloon: BalloonTaken | null;
   readonly switchover: SwitchoverFacts | null;
   readonly qemu: Both<string | null>;
   readonly error: WireError | null;
@@ -186,6 +196,7 @@ export function relayReport(facts: {
     blackoutMs: null,
     gapAfterResumeMs: null,
     passes: null,
+    balloon: null,
     switchover: null,
     qemu: { source: null, target: null },
     error: facts.error,

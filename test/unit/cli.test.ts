@@ -24,6 +24,7 @@ const REPORT: Report = {
   downtimeMs: 31,
   blackoutMs: 43,
   gapAfterResumeMs: 12,
+  balloon: null,
   switchover: null,
   engine: null,
   paging: null,

@@ -30,6 +30,7 @@ const agent = {
   downtimeMs: 40,
   blackoutMs: null,
   gapAfterResumeMs: null,
+  balloon: null,
   switchover: null,
   passes: 3,
   qemu: { source: "7.2.22", target: "10.0.2" },

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { WireError } from "../../errors/mod.ts";
 import {
   agentReport,
+  type BalloonTaken,
   type Report,
   ReportStatus,
   type SourcePhase,
@@ -29,6 +30,7 @@ export interface Watched {
   /** QEMU's last STOP event; null when there was none. */
   readonly stoppedAtMs: number | null;
   readonly passes: number | null;
+  readonly balloon: BalloonTaken | null;
   readonly switchover: SwitchoverFacts | null;
   readonly targetVersion: string | null;
   /** The target's clock is so far ahead. */
@@ -57,10 +59,10 @@ export async function makeReport(
       log.warn({ err: error }, "the report lacks the target's part");
     }
   }
-  const { id, vm, order, figures, passes, switchover, error, offsetMs } = watched;
+  const { id, vm, order, figures, passes, balloon, switchover, error, offsetMs } = watched;
   const resumedAtMs = facts?.resumedAtMs ?? null;
   return agentReport({
-    ...{ id, vm: vm.name, strategy: order.strategy, passes, switchover, error },
+    ...{ id, vm: vm.name, strategy: order.strategy, passes, balloon, switchover, error },
     status: statusOf(watched.phase),
     startedAt: new Date(watched.startedAtMs).toISOString(),
     totalTimeMs: round(watched.totalTimeMs),

@@ -82,7 +82,14 @@ async function settleDeparture(context: AgentContext, record: SourceRecord): Pro
   const report = agentReport({
     ...{ id, vm: name, strategy: order.strategy, startedAt, status, error },
     totalTimeMs: context.clock.wallMs() - Date.parse(startedAt),
-    ...{ downtimeMs: null, blackoutMs: null, gapAfterResumeMs: null, passes: null, switchover: null },
+    ...{
+      downtimeMs: null,
+      blackoutMs: null,
+      gapAfterResumeMs: null,
+      passes: null,
+      balloon: null,
+      switchover: null,
+    },
     qemu: { source: vm?.qemuVersion ?? null, target: null },
     carried: undefined,
   });

@@ -23,6 +23,7 @@ import {
 import { memoryBytesOf } from "../../qemu/mod.ts";
 import type { RelayEvent } from "../../relay/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
+import { DepartingBalloon } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
 import { askArbiter } from "./arbiter.ts";
@@ -76,6 +77,7 @@ export class SourceMove {
   readonly #qemu: SourceQemu;
   readonly #steering: Steering;
   readonly #cancelled = new AbortController();
+  readonly #balloon: DepartingBalloon;
   readonly #ticket = randomBytes(24).toString("base64url");
   readonly #startedAtMs: number;
   readonly #startedAtMonoMs: number;
@@ -115,6 +117,7 @@ export class SourceMove {
       ...{ meter: this.#meter, steering: this.#steering },
     });
     this.#runner = new EffectRunner<SourceEffect>({
+    this.#balloon = new DepartingBalloon({ context, vm, ordered: order.balloon, log: this.#log });
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
       failed: (effect, error) => this.#failed(effect, error),
@@ -224,6 +227,7 @@ export class SourceMove {
     );
     try {
       const postcopy = mayUsePostcopy(this.#state.plan);
+      const balloon = await this.#balloon.look();
       const preparing = this.#peer.prepare(
         {
           id,
@@ -231,6 +235,7 @@ export class SourceMove {
           ticket: this.#ticket,
           spec,
           postcopy,
+          balloon,
           qemuVersion,
           pageCacheBytes,
           postcopyReconnectForMs: order.postcopyReconnectForMs,
@@ -256,6 +261,7 @@ export class SourceMove {
       case "startRelay":
         return this.#startRelay();
       case "configure":
+        await this.#shrinkGuest();
         return configureSource(monitor, {
           postcopy: mayUsePostcopy(this.#state.plan),
           // Tiny until steering decides; nobody has to where the guest stands still. Not 0: with that QEMU completes at
@@ -415,14 +421,21 @@ export class SourceMove {
   #emitEnded(): void {
     this.#told = true;
     this.#context.events.emit("migration.ended", this.status());
+  /** Before QEMU sends anything, and while it sends nothing else but pages. */
+  async #shrinkGuest(): Promise<void> {
+    const mayGoOn = () => this.phase === "precopy" && !this.#state.turning;
+    await this.#balloon.shrink(mayGoOn, () => void this.#record());
   }
 
+  }
+
+    await this.#balloon.restore();
   /** Whether the step may go on: without its record on the disk no point of no return is passed. */
   #record(): boolean {
     const record: SourceRecord = {
       ...{ side: "source", id: this.id, vm: this.#vm.name, to: this.order.to, order: this.order },
       startedAt: new Date(this.#startedAtMs).toISOString(),
-      state: this.#state,
+      ...{ balloonBytes: this.#balloon.beforeBytes, state: this.#state },
     };
     try {
       this.#context.history.put("state", this.id, this.#vm.name, record);
@@ -431,6 +444,7 @@ export class SourceMove {
       if (this.phase === "handover" || this.phase === "loaded") {
         this.dispatch({ type: "failed", error: notWritten(error) });
         return false;
+      balloon: this.#balloon.figures,
       }
     }
     return true;
