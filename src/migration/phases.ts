@@ -16,6 +16,7 @@ export type SourcePhase =
   | "loaded"
   | "committing"
   | "postcopy"
+  | "recovering"
   | "undoing"
   | "inDoubt"
   | "aborting"
@@ -86,7 +87,20 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
   },
   postcopy: {
     about: "The target runs, pages are still missing there. No way back.",
-    to: { completed: "every page has arrived", lost: "carrier or source QEMU lost before that" },
+    to: {
+      completed: "every page has arrived",
+      recovering: "a relay, or the target QEMU's connection, is lost",
+      lost: "target QEMU died",
+    },
+  },
+  recovering: {
+    about:
+      "The target stands still where pages are missing. A relay is made that brings them, from the source's memory; tried again until it succeeds.",
+    to: {
+      postcopy: "the target takes pages again",
+      completed: "target says running: every page had arrived",
+      lost: "source or target QEMU died, or the source's memory cannot be read",
+    },
   },
   undoing: {
     about:
@@ -94,9 +108,10 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     to: {
       aborting: "target says discarded",
       postcopy: "target says postcopy, the relay still carries",
+      recovering: "target says postcopy or interrupted, and no relay carries",
       completed: "target says running",
       inDoubt: "no answer",
-      lost: "target says postcopy or lost, and no relay carries",
+      lost: "target says lost",
     },
   },
   inDoubt: {
@@ -107,7 +122,8 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
       completed: "target says running",
       aborting: "target says discarded",
       postcopy: "target says postcopy, the relay still carries",
-      lost: "target says postcopy and no relay carries, or it was discarded and the source QEMU is dead",
+      recovering: "target says postcopy or interrupted, and no relay carries",
+      lost: "target says lost, or it was discarded and the source QEMU is dead",
     },
   },
   aborting: {
@@ -127,6 +143,7 @@ export type TargetPhase =
   | "loaded"
   | "committed"
   | "postcopy"
+  | "interrupted"
   | "running"
   | "discarding"
   | "discarded"
@@ -158,13 +175,26 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
     to: {
       running: "guest runs, nothing is missing",
       postcopy: "guest runs, pages are missing",
+      interrupted: "guest runs, pages are missing, and no relay brings them",
       discarding: "QEMU refused `cont`: it has not run and will not",
-      lost: "QEMU died, or the carrier was lost with pages missing",
+      lost: "QEMU died",
     },
   },
   postcopy: {
     about: "The guest runs here, pages are still missing.",
-    to: { running: "every page is here", lost: "QEMU died, or the carrier was lost" },
+    to: {
+      running: "every page is here",
+      interrupted: "the relay or its connection to QEMU is lost, or the source recovers",
+      lost: "QEMU died",
+    },
+  },
+  interrupted: {
+    about: "The guest stands still where pages are missing. Waits for the source to bring them in a new way.",
+    to: {
+      postcopy: "QEMU takes pages again",
+      running: "every page had come",
+      lost: "QEMU died, or the source gives up",
+    },
   },
   running: { about: "The guest runs here and needs nobody else.", to: {} },
   discarding: { about: "QEMU is ended; its guest has never run.", to: { discarded: "QEMU is gone" } },
@@ -185,4 +215,10 @@ export const SOURCE_MAY_RUN: ReadonlySet<SourcePhase> = new Set([
 ]);
 
 /** Phases in which the target's vCPUs may run. Never together with SOURCE_MAY_RUN. */
-export const TARGET_MAY_RUN: ReadonlySet<TargetPhase> = new Set(["committed", "postcopy", "running", "lost"]);
+export const TARGET_MAY_RUN: ReadonlySet<TargetPhase> = new Set([
+  "committed",
+  "postcopy",
+  "interrupted",
+  "running",
+  "lost",
+]);

@@ -10,6 +10,8 @@ export interface SourceState {
   readonly plan: Plan;
   /** Post-copy was ordered and begins as soon as the guest is held. */
   readonly turning: boolean;
+  /** The link is down now. */
+  readonly linkDown: boolean;
   /** The link was lost during pre-copy. */
   readonly linkDropped: boolean;
   /** Post-copy was to begin and the link was not fit for it: the move goes on as pre-copy. */
@@ -47,8 +49,12 @@ export type SourceEvent =
   /** The target agent's word; undefined when it gave none within its time. */
   | { readonly type: "targetSays"; readonly phase: TargetPhase | undefined }
   | { readonly type: "linkLost" }
+  | { readonly type: "linkResumed" }
+  /** Post-copy was interrupted, and the target QEMU takes pages again, from a new relay. */
+  | { readonly type: "recovered" }
   | { readonly type: "timeout" }
   | { readonly type: "askAgain" }
+  | { readonly type: "recoverAgain" }
   | { readonly type: "cancel" }
   /** By the user, or by a rule of the convergence controller. */
   | { readonly type: "postcopy" }
@@ -74,6 +80,10 @@ export type SourceEffect =
   /** Asks the target again after a while: `askAgain`. */
   | "askLater"
   | "askTarget"
+  /** Ends the relay if it still runs, has the target make ready, and starts a relay that brings what is missing: `recovered`. */
+  | "recover"
+  /** The same after a while: `recoverAgain`. */
+  | "recoverLater"
   /** Tells the target to discard; the source does not need the answer. */
   | "discardTarget"
   | "stopRelay"
@@ -91,6 +101,7 @@ export function sourceStart(plan: Plan): SourceState {
     phase: "preparing",
     plan,
     turning: false,
+    linkDown: false,
     linkDropped: false,
     postcopyRefused: false,
     held: false,
@@ -153,7 +164,11 @@ function note(state: SourceState, event: SourceEvent): SourceState {
     case "guestHeld":
       return { ...state, held: true };
     case "linkLost":
-      return { ...state, linkDropped: true };
+      return { ...state, linkDropped: true, linkDown: true };
+    case "linkResumed":
+      return { ...state, linkDown: false };
+    case "recovered":
+      return { ...state, linkDown: false, carrying: true };
     default:
       return state;
   }
@@ -183,6 +198,8 @@ function decide(state: SourceState, event: SourceEvent): Step {
       return asking(state, event);
     case "postcopy":
       return postcopy(state, event);
+    case "recovering":
+      return recovering(state, event);
     case "aborting":
       if (event.type === "sourceRuns") return [{ ...state, phase: "aborted" }, ["report"]];
       if (event.type === "sourceStuck" || event.type === "sourceGone") return lost(state, event.error);
@@ -298,7 +315,9 @@ function asking(state: SourceState, event: SourceEvent): Step {
     case "discarded":
       return state.gone ? lost(state, SOURCE_DEAD) : abort(state, TARGET_DISCARDED);
     case "postcopy":
-      return state.carrying ? [{ ...state, phase: "postcopy" }, []] : lost(state, CARRIER_LOST);
+      return state.carrying ? [{ ...state, phase: "postcopy" }, []] : recover(state);
+    case "interrupted":
+      return recover(state);
     case "lost":
       return state.wants === "commit" ? doubt(state) : lost(state, CARRIER_LOST);
     case undefined:
@@ -312,11 +331,61 @@ function asking(state: SourceState, event: SourceEvent): Step {
 }
 
 function postcopy(state: SourceState, event: SourceEvent): Step {
-  if (event.type === "targetLoaded") return [state, ["releaseShut"]];
-  if (event.type !== "relayEnded") return [state, []];
-  // SHUT(0) is the target QEMU's own word that it has every page.
-  if (event.error === null || state.delivered) return completed(state);
-  return lost(state, event.error);
+  switch (event.type) {
+    case "targetLoaded":
+      return [state, ["releaseShut"]];
+    case "relayEnded":
+      // SHUT(0) is the target QEMU's own word that it has every page.
+      return event.error === null || state.delivered ? completed(state) : recover(state);
+    case "linkLost":
+      return [state, ["askLater"]];
+    case "askAgain":
+      // The link may be down because there is no relay at the target any more: only its agent knows.
+      return [state, state.linkDown ? ["askTarget"] : []];
+    case "targetSays":
+      if (event.phase === "interrupted") return recover(state);
+      if (event.phase === "running") return completed(state);
+      if (event.phase === "lost") return lost(state, CARRIER_LOST);
+      return [state, state.linkDown ? ["askLater"] : []];
+    default:
+      return [state, []];
+  }
+}
+
+function recover(state: SourceState): Step {
+  if (state.gone) return lost(state, SOURCE_DEAD);
+  return [{ ...state, phase: "recovering", linkDown: false, error: null }, ["recover"]];
+}
+
+/** Tried again until it succeeds, or cannot any more. */
+function recovering(state: SourceState, event: SourceEvent): Step {
+  switch (event.type) {
+    case "recovered":
+      return [{ ...state, phase: "postcopy" }, []];
+    case "recoverAgain":
+      return [state, ["recover"]];
+    case "targetSays":
+      if (event.phase === "running") return completed(state);
+      if (event.phase === "lost") return lost(state, CARRIER_LOST);
+      return [state, ["recoverLater"]];
+    case "failed":
+      return hopeless(event.error) ? lost(state, event.error) : [state, ["recoverLater"]];
+    case "relayEnded":
+      if (event.error === null || state.delivered) return completed(state);
+      return hopeless(event.error) ? lost(state, event.error) : [state, ["recoverLater"]];
+    case "linkLost":
+      // Perhaps because the new relay there has ended, too.
+      return [state, ["recoverLater"]];
+    case "sourceGone":
+      return lost(state, event.error);
+    default:
+      return [state, []];
+  }
+}
+
+/** What another attempt would not change. */
+function hopeless({ code }: WireError): boolean {
+  return code === "GUEST_MEMORY_CLOSED" || code === "MIGRATION_UNKNOWN";
 }
 
 function abort(state: SourceState, error: WireError): Step {

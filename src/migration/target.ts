@@ -12,6 +12,8 @@ export interface TargetState {
   readonly commitAsked: boolean;
   /** Everything is here (SHUT(0)). */
   readonly delivered: boolean;
+  /** The relay has ended. */
+  readonly relayGone: boolean;
   readonly error: WireError | null;
 }
 
@@ -29,6 +31,10 @@ export type TargetEvent =
   | { readonly type: "contRefused"; readonly error: WireError }
   | { readonly type: "targetGone"; readonly error: WireError }
   | { readonly type: "relayEnded"; readonly error: WireError | null }
+  /** The source is about to bring in a new way what is missing: nothing of the old way is left. */
+  | { readonly type: "recover" }
+  /** QEMU takes pages again. */
+  | { readonly type: "recovered" }
   /** Nobody connected in time. */
   | { readonly type: "timeout" }
   /** QEMU, relay, sockets and files of the attempt are gone. */
@@ -46,7 +52,14 @@ type Step = readonly [TargetState, readonly TargetEffect[]];
 
 /** The state in which a move begins at the target: QEMU and relay are to be started. */
 export function targetStart(): TargetState {
-  return { phase: "preparing", equal: null, commitAsked: false, delivered: false, error: null };
+  return {
+    phase: "preparing",
+    equal: null,
+    commitAsked: false,
+    delivered: false,
+    relayGone: false,
+    error: null,
+  };
 }
 
 /** Whether the phase is an end: no edge leads out of it. */
@@ -69,6 +82,8 @@ function note(state: TargetState, event: TargetEvent): TargetState {
   if (event.type === "verdict") return { ...state, equal: state.equal !== false && event.equal };
   if (event.type === "commit") return { ...state, commitAsked: true };
   if (event.type === "targetLoaded") return { ...state, delivered: true };
+  if (event.type === "relayEnded") return { ...state, relayGone: true };
+  if (event.type === "recovered") return { ...state, relayGone: false };
   return state;
 }
 
@@ -91,6 +106,13 @@ function decide(state: TargetState, event: TargetEvent): Step {
       return committed(state, event);
     case "postcopy":
       if (event.type === "targetLoaded") return [{ ...state, phase: "running" }, []];
+      if (event.type === "recover" || (event.type === "relayEnded" && !state.delivered))
+        return [{ ...state, phase: "interrupted" }, []];
+      return breakdown(state, event) ?? [state, []];
+    case "interrupted":
+      if (event.type === "targetLoaded") return [{ ...state, phase: "running" }, []];
+      if (event.type === "recovered") return [{ ...state, phase: "postcopy" }, []];
+      if (event.type === "discard") return [{ ...fail(state, event.error), phase: "lost" }, []];
       return breakdown(state, event) ?? [state, []];
     case "discarding":
       return event.type === "ended" ? [{ ...state, phase: "discarded" }, []] : [state, []];
@@ -115,19 +137,20 @@ function commit(state: TargetState): Step {
 }
 
 function committed(state: TargetState, event: TargetEvent): Step {
-  if (event.type === "guestRuns")
-    return [{ ...state, phase: state.delivered ? "running" : "postcopy" }, ["registerVm"]];
+  if (event.type === "guestRuns") return [{ ...state, phase: running(state) }, ["registerVm"]];
   if (event.type === "contRefused") return end(state, event.error);
   return breakdown(state, event) ?? [state, []];
 }
 
+function running({ delivered, relayGone }: TargetState): TargetPhase {
+  if (delivered) return "running";
+  return relayGone ? "interrupted" : "postcopy";
+}
+
 /** What ends a guest that has run or may have run here. */
 function breakdown(state: TargetState, event: TargetEvent): Step | undefined {
-  const error =
-    event.type === "targetGone" || (event.type === "relayEnded" && !state.delivered)
-      ? (event.error ?? ENDED_EARLY)
-      : undefined;
-  return error && [{ ...fail(state, error), phase: "lost" }, []];
+  if (event.type !== "targetGone") return undefined;
+  return [{ ...fail(state, event.error), phase: "lost" }, []];
 }
 
 function discard(state: TargetState, event: TargetEvent): Step | undefined {

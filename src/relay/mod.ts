@@ -1,4 +1,6 @@
 /** The two relays: QEMU's stream in, the link between, QEMU's stream out. */
+
+export type { RamSection } from "../stream/mod.ts";
 export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";

@@ -8,7 +8,13 @@ const ASK_MS = 10_000;
 const ASK_EVERY_MS = 300;
 
 /** Phases of the target that name an owner for good; everything else may still change. */
-export const DECIDED: ReadonlySet<TargetPhase> = new Set(["postcopy", "running", "discarded", "lost"]);
+export const DECIDED: ReadonlySet<TargetPhase> = new Set([
+  "postcopy",
+  "interrupted",
+  "running",
+  "discarded",
+  "lost",
+]);
 
 /**
  * Asks the target agent until its answer is a decision or the time is over. A refusal to answer is no answer.

@@ -2,7 +2,7 @@ import { GodwitError, type WireError } from "../../errors/mod.ts";
 import type { TargetPhase } from "../../migration/mod.ts";
 import { DEFAULT_QEMU } from "../../qemu/mod.ts";
 import type { AgentContext } from "../context.ts";
-import type { Prepared, PrepareOrder, TargetFacts } from "./peerSchemas.ts";
+import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
 import { precheckTarget } from "./precheck.ts";
 import type { TargetRecord } from "./records.ts";
 import { TargetMove } from "./targetMove.ts";
@@ -50,6 +50,12 @@ export class Arrivals {
     if (record !== null) return record.state.phase;
     this.#refused.add(id);
     return "discarded";
+  }
+
+  /** Errors: MIGRATION_UNKNOWN, and those of QEMU and of starting a relay. */
+  async recover(id: string, ticket: string): Promise<Recovered> {
+    const move = this.#moves.get(id);
+    return move ? move.recover(ticket) : { phase: this.#recorded(id), relayAddress: null };
   }
 
   /** Errors: MIGRATION_UNKNOWN. */

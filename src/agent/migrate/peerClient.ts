@@ -8,12 +8,16 @@ import {
   type Prepared,
   type PrepareOrder,
   preparedSchema,
+  type Recovered,
+  recoveredSchema,
   type TargetFacts,
 } from "./peerSchemas.ts";
 
 /** A QEMU with devices and disks may take a while to start on a busy host. */
 const PREPARE_MS = 60_000;
 const CALL_MS = 3_000;
+/** Longer than the target gives its QEMU to pause. */
+const RECOVER_MS = 30_000;
 
 /** The target's agent, seen from the source. Errors of every call: PEER_UNREACHABLE, or what the other agent said. */
 export class PeerClient {
@@ -39,6 +43,12 @@ export class PeerClient {
 
   async phase(id: string): Promise<TargetPhase> {
     return (await this.#call("GET", `migrations/${id}`, answerSchema)).phase;
+  }
+
+  /** Post-copy was interrupted: the target makes ready for a rescue relay. */
+  recover(id: string, ticket: string): Promise<Recovered> {
+    const limit = AbortSignal.timeout(RECOVER_MS);
+    return this.#call("POST", `migrations/${id}/recover`, recoveredSchema, { ticket }, limit);
   }
 
   facts(id: string): Promise<TargetFacts> {

@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { AgentContext } from "../context.ts";
 import { zodApi } from "../http.ts";
 import type { Arrivals } from "./arrivals.ts";
-import { discardSchema, idSchema, prepareSchema } from "./peerSchemas.ts";
+import { discardSchema, idSchema, prepareSchema, recoverSchema } from "./peerSchemas.ts";
 
 /** /peer/v1: what other agents ask of this one. */
 export function peerRoutes(fastify: FastifyInstance, context: AgentContext, arrivals: Arrivals): void {
@@ -23,6 +23,9 @@ export function peerRoutes(fastify: FastifyInstance, context: AgentContext, arri
     async (request) => ({
       phase: await arrivals.discard(request.params.id, request.body.error),
     }),
+  );
+  peer.post("/peer/v1/migrations/:id/recover", { schema: { params, body: recoverSchema } }, async (request) =>
+    arrivals.recover(request.params.id, request.body.ticket),
   );
   peer.get("/peer/v1/migrations/:id", { schema: { params } }, async (request) => ({
     phase: arrivals.phase(request.params.id),

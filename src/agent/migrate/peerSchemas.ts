@@ -45,6 +45,16 @@ export const discardSchema = z.strictObject({
 
 const phases = Object.keys(TARGET_EDGES) as [TargetPhase, ...TargetPhase[]];
 
+/** POST /peer/v1/migrations/:id/recover */
+export const recoverSchema = z.strictObject({
+  /** As in the order to prepare, for the new relay. */
+  ticket: z.string().max(128),
+});
+
+/** Answer to recover: where the new relay is; null: there is nothing to recover in this phase. */
+export const recoveredSchema = z.object({ phase: z.enum(phases), relayAddress: z.string().nullable() });
+export type Recovered = z.output<typeof recoveredSchema>;
+
 /** Answer to commit, discard and GET. The arbiter's word. */
 export const answerSchema = z.object({ phase: z.enum(phases) });
 

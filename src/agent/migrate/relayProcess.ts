@@ -16,10 +16,12 @@ const WORDS_MAX = 2_000;
 const ABORT_MS = 1_000;
 const LAST_WORD_MS = 3_000;
 
+export type RelaySide = RelayOptions["side"];
+
 /** One relay in a process of its own. Its last event is always `ended`, also when the process just dies. */
 export class RelayProcess {
   readonly #child: ChildProcess;
-  readonly #side: "source" | "target";
+  readonly #side: RelaySide;
   readonly #onEvent: (event: RelayEvent) => void;
   readonly #log: Logger;
   readonly #gone = Promise.withResolvers<void>();
@@ -32,12 +34,7 @@ export class RelayProcess {
    * Takes over a process that waits for `start`, most often since before the order came (spareRelay.ts).
    * @param onEvent  called for each event in order; `ended` comes once and last
    */
-  constructor(
-    child: ChildProcess,
-    side: "source" | "target",
-    onEvent: (event: RelayEvent) => void,
-    log: Logger,
-  ) {
+  constructor(child: ChildProcess, side: RelaySide, onEvent: (event: RelayEvent) => void, log: Logger) {
     this.#side = side;
     this.#onEvent = onEvent;
     this.#log = log;

@@ -10,14 +10,15 @@ import {
   targetStart,
   targetStep,
 } from "../../migration/mod.ts";
-import type { RelayEvent } from "../../relay/mod.ts";
+import type { RamSection, RelayEvent, TargetRelayOptions } from "../../relay/mod.ts";
 import { giveBack, setBalloonMode } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
 import { DECIDED } from "./arbiter.ts";
 import { EffectRunner } from "./effects.ts";
-import type { Prepared, PrepareOrder, TargetFacts } from "./peerSchemas.ts";
+import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
 import type { TargetRecord } from "./records.ts";
+import { listenAgain } from "./recoveryTarget.ts";
 import { RelayProcess } from "./relayProcess.ts";
 import { configureTarget } from "./settings.ts";
 import { notWritten, targetEventOf, wireError } from "./translate.ts";
@@ -26,6 +27,8 @@ import { notWritten, targetEventOf, wireError } from "./translate.ts";
 const CONNECT_MS = 60_000;
 /** How long a lost link is tried again before the move is given up. */
 export const RECONNECT_MS = 30_000;
+/** How long a relay may take from its start until it listens. */
+const LISTEN_MS = 10_000;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 5_000;
 const POLL_MS = 50;
@@ -45,6 +48,10 @@ export class TargetMove {
   #balloonBytes: number | null;
   #relay: RelayProcess | null = null;
   #relayAddress = "";
+  /** The memory section as the stream announced it. */
+  #section: RamSection | null = null;
+  #recovery: Promise<Recovered> | null = null;
+  #recoveries = 0;
   #qemuListens = false;
   #resumedAtMs: number | null = null;
   #timer: NodeJS.Timeout | undefined;
@@ -110,7 +117,8 @@ export class TargetMove {
     const error = new GodwitError("AGENT_RESTARTED", { host, phase: this.phase }).toJSON();
     if (["preparing", "ready", "loading"].includes(this.phase)) this.dispatch({ type: "discard", error });
     const untilMs = clock.monoMs() + STOP_MS;
-    const patient = () => this.phase === "postcopy" || clock.monoMs() < untilMs;
+    const patient = () =>
+      this.phase === "postcopy" || this.phase === "interrupted" || clock.monoMs() < untilMs;
     while (!targetSettled(this.phase) && patient()) await later(POLL_MS);
     clearTimeout(this.#timer);
     await this.#relay?.stop(error);
@@ -157,24 +165,11 @@ export class TargetMove {
   }
 
   async #start(): Promise<void> {
-    const { spec, ticket, postcopy, pageCacheBytes, postcopyReconnectForMs } = this.#order;
-    const { relays, relayPorts, vms } = this.#context;
-    const relay = new RelayProcess(relays.take(), "target", (event) => this.#onRelay(event), this.#log);
-    this.#relay = relay;
-    const { host } = splitAddress(this.#context.peerAddress ?? "127.0.0.1:0");
-    const { port, release } = await relayPorts.take(host);
-    void relay.gone.then(release);
+    const { spec, ticket, postcopy, pageCacheBytes } = this.#order;
+    const { vms } = this.#context;
     const forward = join(vms.dirOf(spec.name), "incoming.sock");
     // Beside QEMU's start: it does not look for QEMU before the source connects, which nobody has told where to.
-    relay.start({
-      side: "target",
-      listen: `${host}:${port}`,
-      forward,
-      insecure: this.#context.insecure,
-      pageCacheBytes,
-      ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs },
-      ticket,
-    });
+    await this.#startRelay({ forward, pageCacheBytes, ticket });
     const vm = await vms.launchIncoming(spec);
     this.#vm = vm;
     if (this.#order.balloon.auto) setBalloonMode(vm, "auto");
@@ -195,10 +190,71 @@ export class TargetMove {
     this.#startedWhenBoth();
   }
 
+  /** Of an older one nothing is heard any more. */
+  async #startRelay(
+    how: Pick<TargetRelayOptions, "forward" | "pageCacheBytes" | "ticket" | "resume">,
+  ): Promise<void> {
+    const { relays, relayPorts, insecure, peerAddress } = this.#context;
+    const relay: RelayProcess = new RelayProcess(
+      relays.take(),
+      "target",
+      (event) => {
+        if (relay === this.#relay) this.#onRelay(event);
+      },
+      this.#log,
+    );
+    this.#relay = relay;
+    this.#relayAddress = "";
+    const { host } = splitAddress(peerAddress ?? "127.0.0.1:0");
+    const { port, release } = await relayPorts.take(host);
+    void relay.gone.then(release);
+    const { postcopyReconnectForMs } = this.#order;
+    relay.start({
+      ...{ side: "target", listen: `${host}:${port}`, insecure },
+      ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs, ...how },
+    });
+  }
+
+  /**
+   * Post-copy was interrupted: ends what is left of the old way, has QEMU listen anew, and starts a relay for it. One at a
+   * time; a call while one is under way joins it. Errors: those of QEMU and of starting a relay.
+   */
+  recover(ticket: string): Promise<Recovered> {
+    this.#recovery ??= this.#recover(ticket).finally(() => {
+      this.#recovery = null;
+    });
+    return this.#recovery;
+  }
+
+  async #recover(ticket: string): Promise<Recovered> {
+    this.dispatch({ type: "recover" });
+    const nothing = () => ({ phase: this.phase, relayAddress: null });
+    const resume = this.#section;
+    if (this.phase !== "interrupted" || this.#vm === null || resume === null) return nothing();
+    const old = this.#relay;
+    this.#relay = null;
+    await old?.stop(
+      new GodwitError("RELAY_ENDED", { side: "target", reason: "post-copy is recovered" }).toJSON(),
+    );
+    const forward = join(this.#context.vms.dirOf(this.#vm.name), `recover-${++this.#recoveries}.sock`);
+    if ((await listenAgain(this.#vm.monitor, forward)) === "completed") {
+      this.dispatch({ type: "targetLoaded" });
+      return nothing();
+    }
+    await this.#startRelay({ forward, pageCacheBytes: 0, ticket, resume });
+    const until = this.#context.clock.monoMs() + LISTEN_MS;
+    while (this.#relayAddress === "" && this.#context.clock.monoMs() < until) await later(POLL_MS);
+    if (this.#relayAddress === "")
+      throw new GodwitError("RELAY_ENDED", { side: "target", reason: "it did not listen" });
+    return { phase: this.phase, relayAddress: this.#relayAddress };
+  }
+
   #onRelay(event: RelayEvent): void {
+    if (event.event === "ram") this.#section = event.section;
     if (event.event === "listening") {
       this.#relayAddress = event.address;
-      return this.#startedWhenBoth();
+      if (this.phase === "preparing") this.#startedWhenBoth();
+      return;
     }
     const told = targetEventOf(event);
     if (told) this.dispatch(told);

@@ -14,7 +14,7 @@ export function targetEventOf(event: RelayEvent): TargetEvent | undefined {
 /** undefined: nothing for the machine. */
 export function sourceEventOf(event: RelayEvent): SourceEvent | undefined {
   if (event.event === "listening") return { type: "relayReady" };
-  if (event.event === "linkLost") return { type: "linkLost" };
+  if (event.event === "linkLost" || event.event === "linkResumed") return { type: event.event };
   return commonEventOf(event);
 }
 
@@ -24,6 +24,8 @@ function commonEventOf(event: RelayEvent): Common | undefined {
       return { type: "verdict", barrier: event.barrier, equal: event.equal };
     case "packageLoaded":
       return { type: "packageLoaded" };
+    case "recovered":
+      return { type: "recovered" };
     case "targetLoaded":
       return { type: "targetLoaded" };
     case "ended":
