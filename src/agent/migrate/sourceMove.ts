@@ -21,7 +21,7 @@ import {
   type TargetPhase,
 } from "../../migration/mod.ts";
 import { memoryBytesOf } from "../../qemu/mod.ts";
-import type { RamSection, RelayEvent, RelayFigures } from "../../relay/mod.ts";
+import type { RelayEvent } from "../../relay/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
 import { DepartingBalloon } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
@@ -33,8 +33,7 @@ import { PeerClient } from "./peerClient.ts";
 import type { Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
 import type { SourceRecord } from "./records.ts";
-import { memoryOf, together } from "./recoverySource.ts";
-import { RelayProcess, type RelaySide } from "./relayProcess.ts";
+import { RelayProcess } from "./relayProcess.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
 import { configureSource, pageCacheBytesOf, poolBytesOf } from "./settings.ts";
@@ -51,7 +50,7 @@ const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 10_000;
 const POLL_MS = 50;
-const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy", "recovering"]);
+const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy"]);
 /** The source relay says its last word soon after the target's. */
 const LAST_WORD_MS = 5_000;
 
@@ -77,8 +76,8 @@ export class SourceMove {
   readonly #meter = new ProgressMeter();
   readonly #qemu: SourceQemu;
   readonly #steering: Steering;
-  readonly #cancelled = new AbortController();
   readonly #balloon: DepartingBalloon;
+  readonly #cancelled = new AbortController();
   readonly #ticket = randomBytes(24).toString("base64url");
   readonly #startedAtMs: number;
   readonly #startedAtMonoMs: number;
@@ -91,10 +90,6 @@ export class SourceMove {
   #report: Report | null = null;
   #told = false;
   #linkLostAt: string | null = null;
-  /** The memory section as the stream announced it. */
-  #section: RamSection | null = null;
-  /** What relays before the present one measured. */
-  #before: RelayFigures | null = null;
 
   constructor({ context, order, id, vm, release }: SourceMoveParts) {
     this.id = id;
@@ -117,12 +112,12 @@ export class SourceMove {
       setBandwidth: (bytesPerSec) => this.#relay?.order({ order: "setBandwidth", bytesPerSec }),
       log: (fields, text) => this.#log.info(fields, text),
     });
+    this.#balloon = new DepartingBalloon({ context, vm, ordered: order.balloon, log: this.#log });
     this.#qemu = new SourceQemu(vm, {
       tell: (event) => this.dispatch(event),
       ...{ meter: this.#meter, steering: this.#steering },
     });
     this.#runner = new EffectRunner<SourceEffect>({
-    this.#balloon = new DepartingBalloon({ context, vm, ordered: order.balloon, log: this.#log });
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
       failed: (effect, error) => this.#failed(effect, error),
@@ -224,7 +219,12 @@ export class SourceMove {
     const { spec, qemuVersion } = this.#vm;
     const { id, order } = this;
     const pageCacheBytes = this.#pageCacheBytes();
-    this.#relay = this.#newRelay("source");
+    this.#relay = new RelayProcess(
+      this.#context.relays.take(),
+      "source",
+      (event) => this.#onRelay(event),
+      this.#log,
+    );
     try {
       const postcopy = mayUsePostcopy(this.#state.plan);
       const balloon = await this.#balloon.look();
@@ -288,10 +288,6 @@ export class SourceMove {
         return this.#ask(() => this.#peer.phase(this.id));
       case "askLater":
         return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "askAgain" }));
-      case "recover":
-        return this.#recover();
-      case "recoverLater":
-        return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "recoverAgain" }));
       case "discardTarget":
         void this.#discardTarget();
         return;
@@ -321,7 +317,7 @@ export class SourceMove {
       side: "source",
       listen: this.#socket(),
       socketMode: 0o600,
-      to: this.#relayAt(this.#prepared?.relayAddress ?? ""),
+      to: `${host}:${port}`,
       insecure: this.#context.insecure,
       bandwidthBytesPerSec: firstBandwidth(this.order),
       ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
@@ -334,54 +330,7 @@ export class SourceMove {
     });
   }
 
-  /** Of an older one nothing is heard any more. */
-  #newRelay(side: RelaySide): RelayProcess {
-    const relay: RelayProcess = new RelayProcess(
-      this.#context.relays.take(),
-      side,
-      (event) => {
-        if (relay === this.#relay) this.#onRelay(event);
-      },
-      this.#log,
-    );
-    return relay;
-  }
-
-  /** Brings in a new way what is missing at the target. docs/adr/0008 */
-  async #recover(): Promise<void> {
-    const old = this.#relay;
-    this.#before = this.#figures;
-    this.#relay = null;
-    this.#linkLostAt = null;
-    await old?.stop(this.#error());
-    const section = this.#section;
-    if (section === null) throw new GodwitError("POSTCOPY_LOST", {});
-    const memory = await memoryOf(this.#vm);
-    const { phase, relayAddress } = await this.#peer.recover(this.id, this.#ticket);
-    if (relayAddress === null) return this.dispatch({ type: "targetSays", phase });
-    this.#log.info({ phase, relayAddress }, "the target is ready for a rescue relay");
-    const { insecure } = this.#context;
-    const { bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs } = this.order;
-    this.#relay = this.#newRelay("rescue");
-    this.#relay.start({
-      ...{ side: "rescue", to: this.#relayAt(relayAddress), insecure, ticket: this.#ticket },
-      ...{ bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs, section, memory },
-    });
-  }
-
-  /** Of all relays of this move so far; null before the first word. */
-  get #figures(): RelayFigures | null {
-    const now = this.#relay?.figures ?? null;
-    return now === null ? this.#before : together(this.#before, now);
-  }
-
-  /** The host of our own order, and the port that the target tells. */
-  #relayAt(address: string): string {
-    return `${splitAddress(this.order.to).host}:${splitAddress(address).port}`;
-  }
-
   #onRelay(event: RelayEvent): void {
-    if (event.event === "ram") this.#section = event.section;
     if (event.event === "progress" || event.event === "ended") {
       this.#meter.relay(event.figures);
       this.#steering.relay(event.figures);
@@ -423,8 +372,15 @@ export class SourceMove {
     await this.#relay?.stop(this.#error());
   }
 
+  /** Before QEMU sends anything, and while it sends nothing else but pages. */
+  async #shrinkGuest(): Promise<void> {
+    const mayGoOn = () => this.phase === "precopy" && !this.#state.turning;
+    await this.#balloon.shrink(mayGoOn, () => void this.#record());
+  }
+
   async #resume(): Promise<void> {
     await resumeGuest(this.#vm.name, this.#vm.monitor);
+    await this.#balloon.restore();
     this.dispatch({ type: "sourceRuns" });
   }
 
@@ -439,10 +395,11 @@ export class SourceMove {
       totalTimeMs: this.#totalTimeMs ?? this.#elapsedMs(),
       stoppedAtMs: this.#qemu.stoppedAtMs,
       passes: this.#meter.pass,
+      balloon: this.#balloon.figures,
       switchover: this.#steering.facts(),
       targetVersion: this.#prepared?.qemuVersion ?? null,
       offsetMs: this.#offsetMs,
-      figures: this.#figures,
+      figures: this.#relay?.figures ?? null,
       equal: this.#state.equal,
       error: reportedError(this.#state),
     };
@@ -472,15 +429,8 @@ export class SourceMove {
   #emitEnded(): void {
     this.#told = true;
     this.#context.events.emit("migration.ended", this.status());
-  /** Before QEMU sends anything, and while it sends nothing else but pages. */
-  async #shrinkGuest(): Promise<void> {
-    const mayGoOn = () => this.phase === "precopy" && !this.#state.turning;
-    await this.#balloon.shrink(mayGoOn, () => void this.#record());
   }
 
-  }
-
-    await this.#balloon.restore();
   /** Whether the step may go on: without its record on the disk no point of no return is passed. */
   #record(): boolean {
     const record: SourceRecord = {
@@ -495,7 +445,6 @@ export class SourceMove {
       if (this.phase === "handover" || this.phase === "loaded") {
         this.dispatch({ type: "failed", error: notWritten(error) });
         return false;
-      balloon: this.#balloon.figures,
       }
     }
     return true;
