@@ -21,7 +21,7 @@ import {
   type TargetPhase,
 } from "../../migration/mod.ts";
 import { memoryBytesOf } from "../../qemu/mod.ts";
-import type { RelayEvent } from "../../relay/mod.ts";
+import type { RamSection, RelayEvent, RelayFigures } from "../../relay/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
 import { DepartingBalloon } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
@@ -33,7 +33,8 @@ import { PeerClient } from "./peerClient.ts";
 import type { Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
 import type { SourceRecord } from "./records.ts";
-import { RelayProcess } from "./relayProcess.ts";
+import { memoryOf, together } from "./recoverySource.ts";
+import { RelayProcess, type RelaySide } from "./relayProcess.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
 import { configureSource, pageCacheBytesOf, poolBytesOf } from "./settings.ts";
@@ -50,7 +51,7 @@ const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 10_000;
 const POLL_MS = 50;
-const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy"]);
+const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy", "recovering"]);
 /** The source relay says its last word soon after the target's. */
 const LAST_WORD_MS = 5_000;
 
@@ -90,6 +91,10 @@ export class SourceMove {
   #report: Report | null = null;
   #told = false;
   #linkLostAt: string | null = null;
+  /** The memory section as the stream announced it. */
+  #section: RamSection | null = null;
+  /** What relays before the present one measured. */
+  #before: RelayFigures | null = null;
 
   constructor({ context, order, id, vm, release }: SourceMoveParts) {
     this.id = id;
@@ -219,12 +224,7 @@ export class SourceMove {
     const { spec, qemuVersion } = this.#vm;
     const { id, order } = this;
     const pageCacheBytes = this.#pageCacheBytes();
-    this.#relay = new RelayProcess(
-      this.#context.relays.take(),
-      "source",
-      (event) => this.#onRelay(event),
-      this.#log,
-    );
+    this.#relay = this.#newRelay("source");
     try {
       const postcopy = mayUsePostcopy(this.#state.plan);
       const balloon = await this.#balloon.look();
@@ -288,6 +288,10 @@ export class SourceMove {
         return this.#ask(() => this.#peer.phase(this.id));
       case "askLater":
         return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "askAgain" }));
+      case "recover":
+        return this.#recover();
+      case "recoverLater":
+        return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "recoverAgain" }));
       case "discardTarget":
         void this.#discardTarget();
         return;
@@ -311,13 +315,11 @@ export class SourceMove {
   }
 
   #startRelay(): void {
-    const { host } = splitAddress(this.order.to);
-    const { port } = splitAddress(this.#prepared?.relayAddress ?? "");
     this.#relay?.start({
       side: "source",
       listen: this.#socket(),
       socketMode: 0o600,
-      to: `${host}:${port}`,
+      to: this.#relayAt(this.#prepared?.relayAddress ?? ""),
       insecure: this.#context.insecure,
       bandwidthBytesPerSec: firstBandwidth(this.order),
       ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
@@ -330,7 +332,54 @@ export class SourceMove {
     });
   }
 
+  /** Of an older one nothing is heard any more. */
+  #newRelay(side: RelaySide): RelayProcess {
+    const relay: RelayProcess = new RelayProcess(
+      this.#context.relays.take(),
+      side,
+      (event) => {
+        if (relay === this.#relay) this.#onRelay(event);
+      },
+      this.#log,
+    );
+    return relay;
+  }
+
+  /** Brings in a new way what is missing at the target. docs/adr/0008 */
+  async #recover(): Promise<void> {
+    const old = this.#relay;
+    this.#before = this.#figures;
+    this.#relay = null;
+    this.#linkLostAt = null;
+    await old?.stop(this.#error());
+    const section = this.#section;
+    if (section === null) throw new GodwitError("POSTCOPY_LOST", {});
+    const memory = await memoryOf(this.#vm);
+    const { phase, relayAddress } = await this.#peer.recover(this.id, this.#ticket);
+    if (relayAddress === null) return this.dispatch({ type: "targetSays", phase });
+    this.#log.info({ phase, relayAddress }, "the target is ready for a rescue relay");
+    const { insecure } = this.#context;
+    const { bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs } = this.order;
+    this.#relay = this.#newRelay("rescue");
+    this.#relay.start({
+      ...{ side: "rescue", to: this.#relayAt(relayAddress), insecure, ticket: this.#ticket },
+      ...{ bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs, section, memory },
+    });
+  }
+
+  /** Of all relays of this move so far; null before the first word. */
+  get #figures(): RelayFigures | null {
+    const now = this.#relay?.figures ?? null;
+    return now === null ? this.#before : together(this.#before, now);
+  }
+
+  /** The host of our own order, and the port that the target tells. */
+  #relayAt(address: string): string {
+    return `${splitAddress(this.order.to).host}:${splitAddress(address).port}`;
+  }
+
   #onRelay(event: RelayEvent): void {
+    if (event.event === "ram") this.#section = event.section;
     if (event.event === "progress" || event.event === "ended") {
       this.#meter.relay(event.figures);
       this.#steering.relay(event.figures);
@@ -399,7 +448,7 @@ export class SourceMove {
       switchover: this.#steering.facts(),
       targetVersion: this.#prepared?.qemuVersion ?? null,
       offsetMs: this.#offsetMs,
-      figures: this.#relay?.figures ?? null,
+      figures: this.#figures,
       equal: this.#state.equal,
       error: reportedError(this.#state),
     };
