@@ -4,8 +4,8 @@ export type { RamSection } from "../stream/mod.ts";
 export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";
-export { REHEARSE } from "./rehearsal.ts";
 export { type MemoryMap, SourceMemory } from "./recovery/sourceMemory.ts";
+export { REHEARSE } from "./rehearsal.ts";
 export { startRelay } from "./start.ts";
 export {
   NO_FIGURES,
