@@ -77,8 +77,8 @@ export class SourceMove {
   readonly #meter = new ProgressMeter();
   readonly #qemu: SourceQemu;
   readonly #steering: Steering;
-  readonly #cancelled = new AbortController();
   readonly #balloon: DepartingBalloon;
+  readonly #cancelled = new AbortController();
   readonly #ticket = randomBytes(24).toString("base64url");
   readonly #startedAtMs: number;
   readonly #startedAtMonoMs: number;
@@ -117,12 +117,12 @@ export class SourceMove {
       setBandwidth: (bytesPerSec) => this.#relay?.order({ order: "setBandwidth", bytesPerSec }),
       log: (fields, text) => this.#log.info(fields, text),
     });
+    this.#balloon = new DepartingBalloon({ context, vm, ordered: order.balloon, log: this.#log });
     this.#qemu = new SourceQemu(vm, {
       tell: (event) => this.dispatch(event),
       ...{ meter: this.#meter, steering: this.#steering },
     });
     this.#runner = new EffectRunner<SourceEffect>({
-    this.#balloon = new DepartingBalloon({ context, vm, ordered: order.balloon, log: this.#log });
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
       failed: (effect, error) => this.#failed(effect, error),
@@ -315,8 +315,6 @@ export class SourceMove {
   }
 
   #startRelay(): void {
-    const { host } = splitAddress(this.order.to);
-    const { port } = splitAddress(this.#prepared?.relayAddress ?? "");
     this.#relay?.start({
       side: "source",
       listen: this.#socket(),
@@ -423,8 +421,15 @@ export class SourceMove {
     await this.#relay?.stop(this.#error());
   }
 
+  /** Before QEMU sends anything, and while it sends nothing else but pages. */
+  async #shrinkGuest(): Promise<void> {
+    const mayGoOn = () => this.phase === "precopy" && !this.#state.turning;
+    await this.#balloon.shrink(mayGoOn, () => void this.#record());
+  }
+
   async #resume(): Promise<void> {
     await resumeGuest(this.#vm.name, this.#vm.monitor);
+    await this.#balloon.restore();
     this.dispatch({ type: "sourceRuns" });
   }
 
@@ -439,6 +444,7 @@ export class SourceMove {
       totalTimeMs: this.#totalTimeMs ?? this.#elapsedMs(),
       stoppedAtMs: this.#qemu.stoppedAtMs,
       passes: this.#meter.pass,
+      balloon: this.#balloon.figures,
       switchover: this.#steering.facts(),
       targetVersion: this.#prepared?.qemuVersion ?? null,
       offsetMs: this.#offsetMs,
@@ -472,15 +478,8 @@ export class SourceMove {
   #emitEnded(): void {
     this.#told = true;
     this.#context.events.emit("migration.ended", this.status());
-  /** Before QEMU sends anything, and while it sends nothing else but pages. */
-  async #shrinkGuest(): Promise<void> {
-    const mayGoOn = () => this.phase === "precopy" && !this.#state.turning;
-    await this.#balloon.shrink(mayGoOn, () => void this.#record());
   }
 
-  }
-
-    await this.#balloon.restore();
   /** Whether the step may go on: without its record on the disk no point of no return is passed. */
   #record(): boolean {
     const record: SourceRecord = {
@@ -495,7 +494,6 @@ export class SourceMove {
       if (this.phase === "handover" || this.phase === "loaded") {
         this.dispatch({ type: "failed", error: notWritten(error) });
         return false;
-      balloon: this.#balloon.figures,
       }
     }
     return true;
