@@ -154,12 +154,21 @@ describe("orders of pushes", () => {
     assert.deepEqual(take(order, waiting, 9), [1, 4, 5]);
   });
 
-  it("auto goes ahead of a guest that reads on and on", () => {
-    const waiting = setOf(10_000);
+  it("auto goes ahead of a guest that reads on and on, upwards or downwards", () => {
+    for (const step of [1, -1]) {
+      const waiting = setOf(10_000);
+      const order = makePushOrder("auto", waiting);
+      for (let i = 0; i < 4; i++) ask(order, waiting, 5000 + step * i);
+      const ahead = take(order, waiting, 80).filter((page) => (page - 5000) * step > 3).length;
+      assert.equal(ahead, 70, `${step}`);
+    }
+  });
+
+  it("auto goes on upwards from the last fault when nothing waits near it", () => {
+    const waiting = setOf(10_000, [10, 4000, 4800, 5050, 6000, 9000]);
     const order = makePushOrder("auto", waiting);
-    for (const page of [5000, 5001, 5002, 5003]) ask(order, waiting, page);
-    const ahead = take(order, waiting, 80).filter((page) => page > 5003).length;
-    assert.ok(ahead >= 60, `${ahead} of 80 ahead`);
+    order.fault(5000);
+    assert.deepEqual(take(order, waiting, 9), [5050, 6000, 9000, 10, 4000, 4800]);
   });
 
   it("first pages leave first, in their order, also those that come to wait later", () => {
