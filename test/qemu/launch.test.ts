@@ -168,6 +168,24 @@ for (const qemu of artefacts().qemus) {
       assert.equal(await waitForExit(vm.process!, 0), true);
     });
 
+    it("keeps the features of its balloon, which a target must have, too", async () => {
+      const device = "virtio-balloon-pci,free-page-hint=on,iothread=theirs,deflate-on-oom=on";
+      await start("-nodefaults", "-name", "theirs", "-object", "iothread,id=theirs", "-device", device);
+      await assert.rejects(adoptVm({ dir, qmp: socket, spec: { balloon: true } }), {
+        code: "VM_NOT_MOVABLE",
+        message: /features none, QEMU says hints, deflateOnOom/,
+      });
+      const vm = await adoptVm({ dir, qmp: socket });
+      started.push(vm);
+      assert.deepEqual(vm.spec.balloon, { hints: true, reporting: false, deflateOnOom: true });
+      await stopVm(vm);
+      const target = await launchVm({ mode: "incoming", spec: vm.spec, dir, qemu });
+      started.push(target);
+      const path = "/machine/peripheral/balloon0";
+      const on = (property: string) => target.monitor.execute("qom-get", { path, property });
+      assert.deepEqual([await on("free-page-hint"), await on("free-page-reporting")], [true, false]);
+    });
+
     it("is refused when a target could not have its devices, naming them", async () => {
       await start("-name", "theirs");
       await assert.rejects(adoptVm({ dir, qmp: socket }), { code: "VM_NOT_MOVABLE", message: /VGA/ });
