@@ -3,7 +3,7 @@
  * order: pages that the guest had to ask for, as a part of what it works with, how long it stood still for that in all, and
  * the longest single wait.
  *
- * node bench/paging/main.ts [--seeds 3] [--link NAME] [--lacking 1] [--pivots 1,3,7] [--near 64] [--json]
+ * node bench/paging/main.ts [--seeds 3] [--link NAME] [--lacking 1] [--orders auto,forward] [--pivots 1,3,7] [--near 64] [--json]
  */
 import { parseArgs } from "node:util";
 import { Bubbles } from "../../src/paging/bubbles.ts";
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     link: { type: "string", default: "lan" },
     lacking: { type: "string", default: "1" },
     drain: { type: "string", default: "250000" },
+    orders: { type: "string" },
     /** Compares bubbles of so many pivots instead of the orders. */
     pivots: { type: "string" },
     /** Compares what counts as near for `auto`. */
@@ -48,7 +49,11 @@ function variants(): readonly (readonly [string, MakeOrder])[] {
       (waiting) => new Leaning(waiting, near),
     ]);
   }
-  return PUSH_ORDERS.map((name) => [name, (waiting) => makePushOrder(name, waiting)]);
+  const wanted = values.orders?.split(",");
+  return PUSH_ORDERS.filter((name) => wanted?.includes(name) ?? true).map((name) => [
+    name,
+    (waiting) => makePushOrder(name, waiting),
+  ]);
 }
 const orders = variants();
 const link = LINKS[values.link];

@@ -29,6 +29,8 @@ export interface Outcome {
 
 /** An order that pushes nothing is released when the guest has asked for nothing for so long. */
 const RELEASE_SEC = 0.05;
+/** A link with nothing to send looks so often whether it may; an answer does not wait for it. */
+const IDLE_LOOK_SEC = 0.001;
 /** From a request at QEMU until it has given the page. */
 const PASSED_ON_SEC = 0.0002;
 
@@ -70,6 +72,7 @@ export function simulate(run: Run): Outcome {
   const requests: { at: number; page: number }[] = [];
   const given: { at: number; page: number }[] = [];
   let linkAt = 0;
+  let idle = false;
   let lastFault = 0;
   let faults = 0;
   let late = 0;
@@ -121,25 +124,30 @@ export function simulate(run: Run): Outcome {
     if (arrival[page]! < Number.POSITIVE_INFINITY) late++;
     else if (waiting.delete(page)) {
       faults++;
-      answers.push(page);
+      answer(page, at);
     } else if (undrained.delete(page)) {
       faults++;
       drainAt = page + 1;
       given.push({ at: at + PASSED_ON_SEC, page });
     }
   };
+  const answer = (page: number, now: number): void => {
+    answers.push(page);
+    if (idle) linkAt = now;
+  };
   const linkIsFree = (now: number): void => {
+    idle = false;
     drainUntil(now);
-    const answer = answers.shift();
-    if (answer !== undefined) {
-      send(answer, now);
+    const asked = answers.shift();
+    if (asked !== undefined) {
+      send(asked, now);
       return;
     }
     if (now - lastFault >= RELEASE_SEC) order.release();
     const page = order.next();
     if (page < 0) {
-      // Nothing to send: look again soon.
-      linkAt = now + pageSec;
+      linkAt = now + (undrained.count > 0 ? pageSec : IDLE_LOOK_SEC);
+      idle = true;
       return;
     }
     waiting.delete(page);
@@ -153,7 +161,7 @@ export function simulate(run: Run): Outcome {
     const givenAt = given[0]?.at ?? Number.POSITIVE_INFINITY;
     const now = Math.min(vcpu.at, requestAt, givenAt, linkAt);
     if (now === requestAt) requested(requests.shift()!);
-    else if (now === givenAt) answers.push(given.shift()!.page);
+    else if (now === givenAt) answer(given.shift()!.page, now);
     else if (now === linkAt) linkIsFree(now);
     else touches(vcpu);
   }
