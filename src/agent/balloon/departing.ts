@@ -7,7 +7,8 @@ import { shrink } from "./shrink.ts";
 
 /** The balloon of a VM that leaves: made large before its memory is sent, and as it was when the guest stays. */
 export class DepartingBalloon {
-  readonly #context: Pick<AgentContext, "clock" | "balloons">;
+  readonly #context: Pick<AgentContext, "clock" | "balloons" | "events">;
+  readonly #id: string;
   readonly #vm: Vm;
   readonly #ordered: boolean;
   readonly #log: Logger;
@@ -16,13 +17,16 @@ export class DepartingBalloon {
   #tookMs: number | null = null;
 
   constructor(options: {
-    readonly context: Pick<AgentContext, "clock" | "balloons">;
+    readonly context: Pick<AgentContext, "clock" | "balloons" | "events">;
+    /** Of the move. */
+    readonly id: string;
     readonly vm: Vm;
     /** The move's order says so. Else the balloon is left as it is. */
     readonly ordered: boolean;
     readonly log: Logger;
   }) {
     this.#context = options.context;
+    this.#id = options.id;
     this.#vm = options.vm;
     this.#ordered = options.ordered;
     this.#log = options.log;
@@ -51,7 +55,7 @@ export class DepartingBalloon {
    * Errors: BALLOON_SILENT; those of QMP.
    */
   async shrink(mayGoOn: () => boolean, record: () => void): Promise<void> {
-    const { clock, balloons } = this.#context;
+    const { clock, balloons, events } = this.#context;
     const ramBytes = memoryBytesOf(this.#vm.spec);
     if (this.#beforeBytes !== null) {
       record();
@@ -59,6 +63,7 @@ export class DepartingBalloon {
       const told = (sizeBytes: number) => {
         this.#sizeBytes = sizeBytes;
         this.#tookMs = Math.round(clock.monoMs() - sinceMs);
+        events.emit("migration.balloon", { id: this.#id, vm: this.#vm.name, sizeBytes });
       };
       told(this.#beforeBytes);
       const device = await balloonDevice(this.#vm);

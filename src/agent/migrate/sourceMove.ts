@@ -117,7 +117,7 @@ export class SourceMove {
       setBandwidth: (bytesPerSec) => this.#relay?.order({ order: "setBandwidth", bytesPerSec }),
       log: (fields, text) => this.#log.info(fields, text),
     });
-    this.#balloon = new DepartingBalloon({ context, vm, ordered: order.balloon, log: this.#log });
+    this.#balloon = new DepartingBalloon({ context, id, vm, ordered: order.balloon, log: this.#log });
     this.#qemu = new SourceQemu(vm, {
       tell: (event) => this.dispatch(event),
       ...{ meter: this.#meter, steering: this.#steering },
