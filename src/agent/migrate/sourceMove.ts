@@ -47,6 +47,8 @@ import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 const SLOW_MS_MAX = 300;
 /** How often a target agent that did not answer is asked again. */
 const ASK_LATER_MS = 2_000;
+/** The same while the guest may stand still at the target. */
+const ASK_SOON_MS = 500;
 const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 10_000;
@@ -287,7 +289,9 @@ export class SourceMove {
       case "askTarget":
         return this.#ask(() => this.#peer.phase(this.id));
       case "askLater":
-        return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "askAgain" }));
+        return void this.#after(this.phase === "postcopy" ? ASK_SOON_MS : ASK_LATER_MS, () =>
+          this.dispatch({ type: "askAgain" }),
+        );
       case "recover":
         return this.#recover();
       case "recoverLater":

@@ -29,6 +29,7 @@ import { splitAddress } from "../address.ts";
 import { decodeSummary, encodeGreeting } from "../greeting.ts";
 import type { RelayHooks, RelayOutcome } from "../hooks.ts";
 import { Meter } from "../meter.ts";
+import { PushPace } from "../pager/pace.ts";
 import { barrierAt, placeOf } from "../places.ts";
 import { MemoryProof } from "../proof.ts";
 import { streamError } from "../strangers.ts";
@@ -41,8 +42,8 @@ const MIB = 2 ** 20;
 const LINK_BYTES = 2 * MIB;
 /** Frames that wait for their acknowledgement. */
 const FRAMES_BYTES = 4 * MIB;
-/** A frame of pushes: little stands before an answer, and a system call per page is not what limits. */
-const PUSH_PAGES = 16;
+/** A frame of pushes: a part of what may be on its way. */
+const PUSH_PAGES = 8;
 /** QEMU's own number for the first PING of a migration; any would do. */
 const PING = 1;
 /** As the pager's: an order that waits for the guest begins to push by itself. */
@@ -72,7 +73,8 @@ export class Rescue implements LinkHandler {
   /** Asked for before the target was ready to take pages. */
   readonly #early: number[] = [];
   #link: Link | undefined;
-  #full = false;
+  /** So that little stands before an answer. */
+  readonly #pace = new PushPace(undefined);
   #resumed = false;
   #ended = false;
   #over = false;
@@ -122,6 +124,7 @@ export class Rescue implements LinkHandler {
       if (this.#over) return link.abort(new GodwitError("CANCELLED", {}));
       this.#link = link;
       link.setReconnectFor(options.postcopyReconnectForMs);
+      link.prompt();
       this.#hooks.event({ event: "linkUp" });
       this.#ask(link);
     } catch (error) {
@@ -210,6 +213,7 @@ export class Rescue implements LinkHandler {
 
   #request(name: string, offset: number, bytes: number): void {
     this.meter.faults++;
+    this.#pace.asked(performance.now());
     const block = this.#options.section.blocks.find((known) => known.name === name) as RamBlock;
     const first = this.#numbers.number(block, offset);
     for (let page = first; page < first + bytes / PAGE_BYTES; page++) {
@@ -238,7 +242,12 @@ export class Rescue implements LinkHandler {
   }
 
   #pump(): void {
-    while (this.#resumed && !this.#full && !this.#over && this.#frames.freeChunks > 1) {
+    while (this.#resumed && !this.#over && this.#frames.freeChunks > 1) {
+      const roundTripMs = this.#link?.stats.roundTripMs;
+      if (this.#pace.inFlightBytes >= this.#pace.windowBytes(performance.now(), roundTripMs)) {
+        this.#pace.limited();
+        break;
+      }
       const pages: number[] = [];
       while (pages.length < PUSH_PAGES) {
         const page = this.#order!.next();
@@ -252,7 +261,7 @@ export class Rescue implements LinkHandler {
     this.#end();
   }
 
-  /** One frame. Answers leave although the link is full. */
+  /** One frame. Answers leave whatever is on its way. */
   #send(pages: readonly number[]): void {
     const at = this.#frames.take();
     // So many answers at once: the order of pushes brings the page soon.
@@ -260,11 +269,12 @@ export class Rescue implements LinkHandler {
     for (const page of pages) this.#bitmaps.missing.delete(page);
     const body = this.#records(pages, at);
     const prefix = encodeRecordsPrefix({ context: undefined, pages: pages.length });
-    const room = this.#link?.send(DataKind.records, [prefix, body], () => {
+    this.#pace.sent(body.length, performance.now());
+    this.#link?.send(DataKind.records, [prefix, body], () => {
       this.#frames.release(at);
+      this.#pace.acknowledged(body.length, performance.now());
       this.#pump();
     });
-    this.#full = room === false;
   }
 
   /** As QEMU's records; the first names its block. */
@@ -315,7 +325,6 @@ export class Rescue implements LinkHandler {
   // The link
 
   drain(): void {
-    this.#full = false;
     this.#pump();
   }
 
