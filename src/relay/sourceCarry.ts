@@ -29,6 +29,7 @@ import { SourceReturn } from "./sourceReturn.ts";
 import { SLICE_BYTES, SourceStream } from "./sourceStream.ts";
 import { printable, streamError } from "./strangers.ts";
 import type { RelayFigures, SourceRelayOptions } from "./types.ts";
+import { beUrgent } from "./urgent.ts";
 
 /** How long the target's last words are waited for once the source QEMU is content. */
 const FAREWELL_MS = 5000;
@@ -100,6 +101,7 @@ export class SourceCarry implements LinkHandler {
   /** Post-copy: QEMU's stream has come to its end; the target has loaded the package. */
   #whole = false;
   #packageLoaded = false;
+  #calm: () => void = () => undefined;
 
   /**
    * @param accepted  a connection that has not been read from
@@ -135,7 +137,10 @@ export class SourceCarry implements LinkHandler {
         barrier: (barrier) => {
           this.#event({ event: "barrier", barrier });
           // From now on nobody can give up without losing the guest.
-          if (barrier === "package" && this.#engine.serving) this.#link?.prompt();
+          if (barrier === "package" && this.#engine.serving) {
+            this.#link?.prompt();
+            this.#calm = beUrgent();
+          }
           if (barrier === "package") this.#link?.setReconnectFor(context.options.postcopyReconnectForMs);
         },
         ramKnown: (blocks, bytes) => {
@@ -498,6 +503,7 @@ export class SourceCarry implements LinkHandler {
 
   #settle(error: GodwitError | undefined): void {
     if (this.#link === undefined) this.#letGoOfMemory();
+    this.#calm();
     this.#resolve({ figures: this.figures(), error });
   }
 

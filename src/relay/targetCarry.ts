@@ -22,6 +22,7 @@ import type { TargetMemory } from "./targetMemory.ts";
 import { TargetStream } from "./targetStream.ts";
 import type { RelayFigures, TargetRelayOptions } from "./types.ts";
 import { Unpacker } from "./unpack.ts";
+import { beUrgent } from "./urgent.ts";
 
 /** PING 3 is the last thing in a post-copy package before RUN (QEMU docs, migration/postcopy). */
 const PACKAGE_LOADED = 3;
@@ -57,6 +58,7 @@ export class TargetCarry implements LinkHandler {
   #sourceEnded = false;
   #summarySent = false;
   #over = false;
+  #calm: () => void = () => undefined;
   #resolve: (outcome: RelayOutcome) => void = () => {};
 
   constructor(greeting: Greeting, link: Link, context: TargetCarryContext) {
@@ -232,7 +234,10 @@ export class TargetCarry implements LinkHandler {
     this.#context.hooks.event({ event: "verdict", barrier, equal: mismatch === undefined });
     if (mismatch !== undefined) throw mismatch;
     // From now on nobody can give up without losing the guest.
-    if (barrier === "package") this.#link.setReconnectFor(this.#context.options.postcopyReconnectForMs);
+    if (barrier === "package") {
+      this.#link.setReconnectFor(this.#context.options.postcopyReconnectForMs);
+      this.#calm = beUrgent();
+    }
     frame.release();
   }
 
@@ -338,6 +343,7 @@ export class TargetCarry implements LinkHandler {
     const figures = this.figures();
     // A failed target must not take a cut stream for a whole one: closing makes QEMU give up.
     this.#qemu.destroy();
+    this.#calm();
     this.#resolve({ figures, error });
   }
 }

@@ -59,6 +59,11 @@ export class Outgoing {
     return ahead && this.waitingBytes < AHEAD_BYTES_MAX;
   }
 
+  /** Nothing waits here. */
+  get empty(): boolean {
+    return this.#items.length === 0;
+  }
+
   /** The link is gone: what is sent now is done at once, and goes nowhere. */
   get over(): boolean {
     return this.#over;

@@ -45,6 +45,11 @@ export class PushPace {
     return this.#samples.length === 0 ? undefined : Math.max(...this.#samples);
   }
 
+  /** The line's rate is known: it does not grow any more. */
+  get found(): boolean {
+    return this.#flat >= FLAT_SAMPLES;
+  }
+
   /** The guest waits for a page. */
   asked(nowMs: number): void {
     this.#askedAtMs = nowMs;
@@ -55,7 +60,7 @@ export class PushPace {
     const queueMs = nowMs - this.#askedAtMs < ASKED_MS ? QUEUE_MS.asked : QUEUE_MS.quiet;
     const rate = this.bytesPerSec;
     if (rate === undefined) return WINDOW_BYTES_MIN * SEARCH_GAIN;
-    const gain = this.#flat < FLAT_SAMPLES ? SEARCH_GAIN : 1;
+    const gain = this.found ? 1 : SEARCH_GAIN;
     const bytes = (gain * rate * ((roundTripMsMin ?? 1) + queueMs)) / 1000;
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, bytes));
   }

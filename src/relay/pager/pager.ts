@@ -16,6 +16,7 @@ import { type Packer, worthPacking } from "../engine/packer.ts";
 import type { Run } from "../engine/run.ts";
 import { PushPace } from "./pace.ts";
 import { PagePool } from "./pool.ts";
+import { type Frame, Prepared } from "./prepared.ts";
 
 /** Pages that one run of records may hold: as many must fit into the pool before more is read. */
 const RUN_PAGES = 64;
@@ -25,14 +26,18 @@ const PAGES_MIN = 2;
 const PAGES_MAX = 30;
 /** QEMU takes a few µs to place a page of zeros: many at once would stand before an answer. */
 const ZEROS_MAX = 256;
-/** zstd's level by what the line carries: above these rates the next, above the last none. */
-const LEVELS = [
-  { toBytesPerSec: 50e6, level: 2 },
-  { toBytesPerSec: 150e6, level: 1 },
-] as const;
+/** Made ahead, at most: so long a job in the thread pool may take without the line running dry. */
+const AHEAD_BYTES_MAX = 256 * 1024;
+/** What is made ahead is packed at this level, the fastest per byte saved (engine/packer.ts). */
+const LEVEL = 2;
+/**
+ * A line that has carried this much is fast: the processors have more to do than it has, so nothing is packed any more, and
+ * only forms are tried that cost next to nothing. Where packing is the faster way by far it carries a third of that.
+ */
+const FAST_BYTES_PER_SEC = 32e6;
 /** The guest has asked for nothing for so long: an order that waits for it pushes by itself. */
-const QUIET_MS = 1000;
-const QUIET_LOOK_MS = 250;
+const QUIET_MS = 500;
+const QUIET_LOOK_MS = 100;
 /** Sent with content so often before the switch: the guest is at work there. */
 const HOT_SENDS_MIN = 2;
 
@@ -75,11 +80,14 @@ export class Pager {
   /** Everything that was missing at the switch was sent. */
   settled = false;
   #closed = false;
-  /** Bodies that are being packed, as they will probably cross. */
-  #packing = 0;
-  #packingBytes = 0;
+  readonly #prepared = new Prepared();
   /** What packing made of bodies, lately. */
   #share = 0.6;
+  /** The guest has asked: the target has loaded the package. */
+  #asksSeen = false;
+  #wasFast = false;
+  /** Pages of the open batch of pushes. */
+  #made: number[] = [];
   #quiet: NodeJS.Timeout | undefined;
   #lastAskedMs: number;
   readonly #startedMs: number;
@@ -149,10 +157,12 @@ export class Pager {
   request(page: number): boolean {
     const nowMs = this.#options.now();
     this.#lastAskedMs = nowMs;
+    this.#asksSeen = true;
     this.#pace.asked(nowMs);
     this.#order?.fault(page);
     if (!this.#missing.has(page)) {
       this.#late++;
+      this.#hurry(page);
       return true;
     }
     if (this.#options.outgoing.over) return true;
@@ -201,27 +211,49 @@ export class Pager {
   close(): void {
     this.#closed = true;
     clearInterval(this.#quiet);
+    this.#prepared.close();
   }
 
   /** A frame of its own, ahead of all pushes. */
   #answer(page: number): void {
     const { encoder, bodies } = this.#options;
-    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, false);
+    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, this.#fast);
     this.#add(page);
     this.#answered++;
     this.#send(PagesForm.answer);
   }
 
+  /** What is in the open batch leaves, unpacked. */
   #send(form: PagesForm): void {
-    const { encoder, bodies, outgoing } = this.#options;
+    const { encoder, bodies } = this.#options;
     const { entries, bytes } = encoder.finish();
     const body = bodies.take(bytes);
     const prefix = encodePagesPrefix({ form, entries, bodyBytes: bytes });
-    this.#pace.sent(bytes, this.#options.now());
-    outgoing.now(DataKind.pages, [prefix, body.bytes], () => {
-      body.release();
-      this.#acknowledged(bytes);
-    });
+    this.#leave([prefix, body.bytes], bytes, () => body.release());
+  }
+
+  #leave(parts: readonly Uint8Array[], bytes: number, release: (() => void) | undefined): void {
+    const { outgoing, now, room } = this.#options;
+    this.#pace.sent(bytes, now());
+    const done = (): void => {
+      release?.();
+      this.#pace.acknowledged(bytes, now());
+      this.#pump();
+      room();
+    };
+    // Nothing may overtake the package, which may still wait there. Answers do not: who asks has loaded it.
+    if (outgoing.empty || this.#asksSeen) outgoing.now(DataKind.pages, parts, done);
+    else outgoing.send(DataKind.pages, parts, done);
+  }
+
+  /** It is in no frame, or in one that was made ahead: that one leaves first. */
+  #hurry(page: number): void {
+    const frame = this.#prepared.of(page);
+    if (frame === undefined) return;
+    frame.urgent = true;
+    if (frame.parts === undefined) return;
+    this.#prepared.takeOut(frame);
+    this.#leave(frame.parts, frame.bytes, frame.release);
   }
 
   /** Puts it into the open batch, and out of what is missing. */
@@ -235,87 +267,99 @@ export class Pager {
     this.#missing.delete(page);
   }
 
-  /** Pushes as long as little enough is on its way. */
+  /**
+   * Pushes as long as little enough is on its way. Where the line has run half empty a frame leaves as it is; else frames are
+   * packed ahead, and leave as the line empties. So packing takes just the processors' time that is left beside the line.
+   */
   #pump(): void {
     const { bodies, link, now, outgoing } = this.#options;
     // Without a link a page would count as sent.
     if (this.#closed || outgoing.over || this.#order === undefined) return;
-    const nowMs = now();
-    const windowBytes = this.#pace.windowBytes(nowMs, link()?.roundTripMsMin);
-    while (this.#waiting.count > 0) {
-      if (this.#pace.inFlightBytes + this.#packingBytes >= windowBytes || bodies.low) {
-        this.#pace.limited();
-        break;
-      }
-      if (!this.#push(windowBytes)) break;
+    const windowBytes = this.#pace.windowBytes(now(), link()?.roundTripMsMin);
+    const pace = this.#pace;
+    for (let frame = this.#next(windowBytes); frame !== undefined; frame = this.#next(windowBytes))
+      this.#leave(frame.parts!, frame.bytes, frame.release);
+    while (this.#waiting.count > 0 && !bodies.low) {
+      if (this.#fast || !pace.found || pace.inFlightBytes < windowBytes / 2) {
+        if (pace.inFlightBytes >= windowBytes) break;
+        if (!this.#make(windowBytes)) break;
+        this.#send(PagesForm.plain);
+      } else if (this.#prepared.bytes < AHEAD_BYTES_MAX) {
+        if (!this.#make(windowBytes)) break;
+        this.#pack();
+      } else break;
     }
+    if (pace.inFlightBytes >= windowBytes / 2) pace.limited();
     this.#settle();
   }
 
-  /** One frame of pushes. @returns false when the order has none to push */
-  #push(windowBytes: number): boolean {
-    const { encoder, bodies, packer, outgoing } = this.#options;
-    const level = this.#level();
-    const wanted = windowBytes / FRAMES_IN_WINDOW / (PAGE_BYTES * (level > 0 ? this.#share : 1));
+  #next(windowBytes: number): Frame | undefined {
+    return this.#pace.inFlightBytes < windowBytes ? this.#prepared.take() : undefined;
+  }
+
+  /** Fills a batch with pages to push. @returns false when the order has none */
+  #make(windowBytes: number): boolean {
+    const { encoder, bodies } = this.#options;
+    const wanted = windowBytes / FRAMES_IN_WINDOW / (PAGE_BYTES * this.#share);
     const pagesMax = Math.min(PAGES_MAX, Math.max(PAGES_MIN, Math.floor(wanted)));
-    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, level > 0);
+    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX);
+    this.#made = [];
     let contents = 0;
-    let zeros = 0;
-    while (contents < pagesMax && zeros < ZEROS_MAX) {
+    while (contents < pagesMax && this.#made.length < ZEROS_MAX) {
       const page = this.#order!.next();
       if (page < 0) break;
-      if (this.#zeros.has(page)) zeros++;
-      else contents++;
+      if (!this.#zeros.has(page)) contents++;
+      this.#made.push(page);
       this.#add(page);
     }
-    this.#pushed += contents + zeros;
+    this.#pushed += this.#made.length;
+    return this.#made.length > 0;
+  }
+
+  /** What is in the open batch is packed, and leaves in its turn. */
+  #pack(): void {
+    const { encoder, bodies, packer } = this.#options;
     const { entries, bytes } = encoder.finish();
-    if (entries === 0) return false;
     const body = bodies.take(bytes);
     const plain = encodePagesPrefix({ form: PagesForm.plain, entries, bodyBytes: bytes });
-    if (level === 0 || !worthPacking(bytes)) {
-      this.#pace.sent(bytes, this.#options.now());
-      outgoing.send(DataKind.pages, [plain, body.bytes], () => {
-        body.release();
-        this.#acknowledged(bytes);
-      });
-      return true;
+    const frame: Frame = {
+      ...{ pages: this.#made, parts: undefined, bytes: bytes * this.#share },
+      ...{ urgent: false, release: () => body.release() },
+    };
+    this.#prepared.add(frame);
+    if (!worthPacking(bytes)) {
+      frame.parts = [plain, body.bytes];
+      frame.bytes = bytes;
+      return;
     }
-    const expectedBytes = bytes * this.#share;
-    this.#packing++;
-    this.#packingBytes += expectedBytes;
-    packer.pack(body.bytes, level, (packed) => {
-      this.#packing--;
-      this.#packingBytes -= expectedBytes;
-      const crossing = packed?.length ?? bytes;
-      this.#share += (crossing / bytes - this.#share) / 8;
-      const prefix =
-        packed === undefined ? plain : encodePagesPrefix({ form: PagesForm.zstd, entries, bodyBytes: bytes });
-      this.#pace.sent(crossing, this.#options.now());
-      outgoing.send(DataKind.pages, [prefix, packed ?? body.bytes], () => {
-        if (packed === undefined) body.release();
-        this.#acknowledged(crossing);
-      });
-      if (packed !== undefined) body.release();
+    packer.pack(body.bytes, LEVEL, (packed) => {
+      if (this.#closed) return body.release();
+      frame.bytes = packed?.length ?? bytes;
+      this.#share += (frame.bytes / bytes - this.#share) / 8;
+      if (packed === undefined) frame.parts = [plain, body.bytes];
+      else {
+        const prefix = encodePagesPrefix({ form: PagesForm.zstd, entries, bodyBytes: bytes });
+        frame.parts = [prefix, packed];
+        frame.release = undefined;
+        body.release();
+      }
+      if (frame.urgent) {
+        this.#prepared.takeOut(frame);
+        this.#leave(frame.parts, frame.bytes, frame.release);
+      }
       this.#pump();
       this.#options.room();
     });
-    return true;
   }
 
-  #level(): number {
-    const rate = this.#pace.bytesPerSec ?? 0;
-    return LEVELS.find(({ toBytesPerSec }) => rate <= toBytesPerSec)?.level ?? 0;
-  }
-
-  #acknowledged(bytes: number): void {
-    this.#pace.acknowledged(bytes, this.#options.now());
-    this.#pump();
-    this.#options.room();
+  /** Whether the line is so fast that forms are not worth much time: once, and for good. */
+  get #fast(): boolean {
+    this.#wasFast ||= (this.#pace.bytesPerSec ?? 0) > FAST_BYTES_PER_SEC;
+    return this.#wasFast;
   }
 
   #settle(): void {
-    if (!this.#ended || this.settled || this.#missing.count > 0 || this.#packing > 0) return;
+    if (!this.#ended || this.settled || this.#missing.count > 0 || this.#prepared.count > 0) return;
     this.settled = true;
     clearInterval(this.#quiet);
     this.#options.settled();
