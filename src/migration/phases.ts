@@ -90,7 +90,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     to: {
       completed: "every page has arrived",
       recovering: "a relay, or the target QEMU's connection, is lost",
-      lost: "target QEMU died",
+      lost: "target QEMU died, or digests differ",
     },
   },
   recovering: {
@@ -177,7 +177,7 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
       postcopy: "guest runs, pages are missing",
       interrupted: "guest runs, pages are missing, and no relay brings them",
       discarding: "QEMU refused `cont`: it has not run and will not",
-      lost: "QEMU died",
+      lost: "QEMU died, or digests differ",
     },
   },
   postcopy: {
@@ -185,7 +185,7 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
     to: {
       running: "every page is here",
       interrupted: "the relay or its connection to QEMU is lost, or the source recovers",
-      lost: "QEMU died",
+      lost: "QEMU died, or digests differ",
     },
   },
   interrupted: {

@@ -354,6 +354,8 @@ function postcopy(state: SourceState, event: SourceEvent): Step {
 
 function recover(state: SourceState): Step {
   if (state.gone) return lost(state, SOURCE_DEAD);
+  // What arrived wrong is at work there already: bringing the rest would only hide it.
+  if (state.equal === false) return lost(state, NOT_PROVEN);
   return [{ ...state, phase: "recovering", linkDown: false, error: null }, ["recover"]];
 }
 

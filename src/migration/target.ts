@@ -106,8 +106,7 @@ function decide(state: TargetState, event: TargetEvent): Step {
       return committed(state, event);
     case "postcopy":
       if (event.type === "targetLoaded") return [{ ...state, phase: "running" }, []];
-      if (event.type === "recover" || (event.type === "relayEnded" && !state.delivered))
-        return [{ ...state, phase: "interrupted" }, []];
+      if (state.equal !== false && mustRecover(state, event)) return [{ ...state, phase: "interrupted" }, []];
       return breakdown(state, event) ?? [state, []];
     case "interrupted":
       if (event.type === "targetLoaded") return [{ ...state, phase: "running" }, []];
@@ -142,6 +141,10 @@ function committed(state: TargetState, event: TargetEvent): Step {
   return breakdown(state, event) ?? [state, []];
 }
 
+function mustRecover(state: TargetState, event: TargetEvent): boolean {
+  return event.type === "recover" || (event.type === "relayEnded" && !state.delivered);
+}
+
 function running({ delivered, relayGone }: TargetState): TargetPhase {
   if (delivered) return "running";
   return relayGone ? "interrupted" : "postcopy";
@@ -149,8 +152,9 @@ function running({ delivered, relayGone }: TargetState): TargetPhase {
 
 /** What ends a guest that has run or may have run here. */
 function breakdown(state: TargetState, event: TargetEvent): Step | undefined {
-  if (event.type !== "targetGone") return undefined;
-  return [{ ...fail(state, event.error), phase: "lost" }, []];
+  const corrupt = event.type === "relayEnded" && state.equal === false;
+  if (event.type !== "targetGone" && !corrupt) return undefined;
+  return [{ ...fail(state, event.error ?? NOT_PROVEN), phase: "lost" }, []];
 }
 
 function discard(state: TargetState, event: TargetEvent): Step | undefined {

@@ -57,10 +57,13 @@ class World {
     source: false,
     target: false,
     linked: false,
+    /** The source's half is a rescue relay: it needs the source QEMU's memory only. */
+    rescue: false,
     at: "ram" as "ram" | "package" | "rest" | "end" | "over",
   };
   shutReleased = false;
   asksLater = false;
+  recoversLater = false;
   memoryEqual = true;
 
   constructor(plan: Plan) {
@@ -100,9 +103,20 @@ class World {
       this.asksLater = false;
       this.toSource({ type: "askAgain" });
     });
-    const carries = c.source && c.target && q.alive && q.migrating && this.targetQemu.alive;
+    on(this.recoversLater, "recoverAgain", () => {
+      this.recoversLater = false;
+      this.toSource({ type: "recoverAgain" });
+    });
+    const carries = c.source && c.target && q.alive && (q.migrating || c.rescue) && this.targetQemu.alive;
+    on(carries && c.rescue && !c.linked, "recovered", () => {
+      c.linked = true;
+      c.at = "rest";
+      this.sourceInbox.push({ type: "recovered" });
+      this.targetInbox.push({ type: "recovered" });
+    });
+    on(c.rescue && c.source && c.at === "over", "rescueEnds", () => this.endCarrier(null));
     on(q.migrating && c.source && !c.target, "noTarget", () => this.endCarrier(ERROR));
-    on(carries && !c.linked, "link", () => {
+    on(carries && !c.linked && !c.rescue, "link", () => {
       c.linked = true;
       this.targetInbox.push({ type: "linkUp" });
       this.sourceInbox.push({ type: "qemuStatus", status: "active" });
@@ -140,6 +154,11 @@ class World {
     on(this.target.phase === "ready" && !c.source, "timeout", () => this.toTarget({ type: "timeout" }));
     if (!faults) return can;
     on(c.source || c.target, "carrierDies", () => this.endCarrier(ERROR));
+    on(c.target && c.linked && ["rest", "end"].includes(c.at), "targetRelayDies", () => {
+      Object.assign(c, { target: false, linked: false });
+      this.targetInbox.push({ type: "relayEnded", error: ERROR });
+      if (c.source) this.sourceInbox.push({ type: "linkLost" });
+    });
     on(q.alive, "sourceDies", () => {
       Object.assign(q, { alive: false, runs: false });
       this.sourceInbox.push({ type: "sourceGone", error: ERROR });
@@ -188,7 +207,7 @@ class World {
     const c = this.carrier;
     if (c.source) this.sourceInbox.push({ type: "relayEnded", error });
     if (c.target) this.targetInbox.push({ type: "relayEnded", error });
-    Object.assign(c, { source: false, target: false, linked: false });
+    Object.assign(c, { source: false, target: false, linked: false, rescue: false });
     const q = this.sourceQemu;
     if (!q.alive || !q.migrating) return;
     q.migrating = false;
@@ -246,6 +265,12 @@ class World {
       case "askLater":
         this.asksLater = true;
         return;
+      case "recover":
+        this.recover(faults);
+        return;
+      case "recoverLater":
+        this.recoversLater = true;
+        return;
       case "discardTarget":
         this.toTarget({ type: "discard", error: ERROR });
         return;
@@ -280,6 +305,30 @@ class World {
     this.toSource({ type: "targetSays", phase });
   }
 
+  /** The old relays are ended unheard; then one call to the target agent, which makes ready what it can. */
+  private recover(faults: boolean): void {
+    const c = this.carrier;
+    const luck = faults ? this.trace.length % 3 : 2;
+    const heard = [this.sourceInbox, this.targetInbox].map((inbox) => [...inbox]);
+    const { target } = c;
+    this.endCarrier(ERROR);
+    this.sourceInbox = heard[0] as SourceEvent[];
+    this.targetInbox = heard[1] as TargetEvent[];
+    if (luck === 0) {
+      if (target) this.targetInbox.push({ type: "relayEnded", error: ERROR });
+      this.toSource({ type: "failed", error: ERROR });
+      return;
+    }
+    while (this.targetEffects.length > 0) this.doTarget();
+    if (this.targetQemu.alive) this.toTarget({ type: "recover" });
+    if (c.at === "over" && this.target.phase === "interrupted") this.toTarget({ type: "targetLoaded" });
+    const ready = this.target.phase === "interrupted" && this.targetQemu.alive;
+    if (ready) Object.assign(c, { target: true, at: "rest" });
+    if (luck === 1) this.toSource({ type: "failed", error: ERROR });
+    else if (ready) Object.assign(c, { source: true, rescue: true });
+    else this.toSource({ type: "targetSays", phase: this.target.phase });
+  }
+
   private doTarget(): void {
     const effect = this.targetEffects.shift()!;
     this.trace.push(`  T does ${effect}`);
@@ -312,6 +361,7 @@ class World {
   check(): void {
     assert(!(this.sourceQemu.runs && this.targetQemu.runs), "two hosts run the guest");
     assert(!(SOURCE_MAY_RUN.has(this.source.phase) && TARGET_MAY_RUN.has(this.target.phase)), "two owners");
+    assert(!(this.carrier.rescue && this.sourceQemu.runs), "memory is read while the guest writes it");
     if (this.sourceQemu.runs)
       assert(SOURCE_MAY_RUN.has(this.source.phase), `source runs in ${this.source.phase}`);
     if (this.targetQemu.runs)

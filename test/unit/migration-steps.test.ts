@@ -173,7 +173,52 @@ test("a failure once post-copy began asks the arbiter before the source runs aga
   const failed = source(plan, ...handover, { type: "relayEnded", error: ERROR });
   assert.deepEqual(failed.effects, ["askDiscard"]);
   assert.equal(sourceStep(failed.state, { type: "targetSays", phase: "discarded" })[0].phase, "aborting");
-  assert.equal(sourceStep(failed.state, { type: "targetSays", phase: "postcopy" })[0].phase, "lost");
+  for (const phase of ["postcopy", "interrupted"] as const) {
+    const [after, effects] = sourceStep(failed.state, { type: "targetSays", phase });
+    assert.deepEqual([after.phase, after.error, effects], ["recovering", null, ["recover"]], phase);
+  }
+});
+
+test("post-copy that lost its relay is recovered, again and again, until it cannot be", () => {
+  const plan: Plan = { ...PRECOPY, strategy: "postcopy" };
+  const running: SourceEvent[] = [
+    ...TO_PRECOPY,
+    { type: "postcopy" },
+    { type: "guestHeld" },
+    { type: "packageLoaded" },
+  ];
+  const broken: SourceEvent[] = [...running, { type: "relayEnded", error: ERROR }];
+  assert.deepEqual(source(plan, ...broken).effects, ["recover"]);
+  const again = source(plan, ...broken, { type: "failed", error: ERROR });
+  assert.deepEqual([again.state.phase, again.effects], ["recovering", ["recoverLater"]]);
+  assert.deepEqual(sourceStep(again.state, { type: "recoverAgain" })[1], ["recover"]);
+  const [back] = sourceStep(again.state, { type: "recovered" });
+  assert.equal(back.phase, "postcopy");
+  assert.equal(sourceStep(back, { type: "relayEnded", error: null })[0].phase, "completed");
+  const ends = [
+    [{ type: "targetSays", phase: "running" }, "completed"],
+    [{ type: "targetSays", phase: "lost" }, "lost"],
+    [{ type: "failed", error: { ...ERROR, code: "GUEST_MEMORY_CLOSED" } }, "lost"],
+    [{ type: "sourceGone", error: ERROR }, "lost"],
+  ] as const;
+  for (const [event, phase] of ends) assert.equal(sourceStep(again.state, event)[0].phase, phase);
+});
+
+test("while the link is down in post-copy the target is asked whether its relay still is", () => {
+  const plan: Plan = { ...PRECOPY, strategy: "postcopy" };
+  const running: SourceEvent[] = [
+    ...TO_PRECOPY,
+    { type: "postcopy" },
+    { type: "guestHeld" },
+    { type: "packageLoaded" },
+  ];
+  const down = source(plan, ...running, { type: "linkLost" });
+  assert.deepEqual(down.effects, ["askLater"]);
+  assert.deepEqual(sourceStep(down.state, { type: "askAgain" })[1], ["askTarget"]);
+  assert.deepEqual(sourceStep(down.state, { type: "targetSays", phase: "postcopy" })[1], ["askLater"]);
+  assert.deepEqual(sourceStep(down.state, { type: "targetSays", phase: "interrupted" })[1], ["recover"]);
+  const up = source(plan, ...running, { type: "linkLost" }, { type: "linkResumed" });
+  assert.deepEqual(sourceStep(up.state, { type: "askAgain" })[1], []);
 });
 
 test("the first error is kept", () => {
@@ -209,7 +254,18 @@ test("the target starts its guest by itself in post-copy, and has it whole when 
   const [postcopy] = targetStep(state, { type: "guestRuns" });
   assert.equal(postcopy.phase, "postcopy");
   assert.equal(targetStep(postcopy, { type: "targetLoaded" })[0].phase, "running");
-  assert.equal(targetStep(postcopy, { type: "relayEnded", error: ERROR })[0].phase, "lost");
+  const [interrupted] = targetStep(postcopy, { type: "relayEnded", error: ERROR });
+  assert.equal(interrupted.phase, "interrupted");
+  assert.equal(targetStep(postcopy, { type: "recover" })[0].phase, "interrupted");
+  assert.equal(targetStep(interrupted, { type: "recovered" })[0].phase, "postcopy");
+  assert.equal(targetStep(interrupted, { type: "targetGone", error: ERROR })[0].phase, "lost");
+  assert.equal(targetStep(interrupted, { type: "discard", error: ERROR })[0].phase, "lost");
+  const [late] = targetStep(state, { type: "relayEnded", error: ERROR });
+  assert.equal(
+    targetStep(late, { type: "guestRuns" })[0].phase,
+    "interrupted",
+    "the relay died before `cont` took effect",
+  );
 });
 
 test("an owned guest is never discarded, a loaded one only by the source's word", () => {
