@@ -86,8 +86,6 @@ async function prepare(): Promise<void> {
   } catch (error) {
     process.stderr.write(`the rehearsal failed: ${(error as Error).message}\n`);
   }
-  // It has held memory of both sides; nobody waits now. Whoever started this process has exposed it (Node's --expose-gc).
-  if (!rehearsing.signal.aborted) globalThis.gc?.();
 }
 
 /**

@@ -11,7 +11,7 @@ export interface IncomingFrame {
   readonly frame: ReceivedFrame;
   /** Of a `pages` frame. */
   readonly prefix: PagesPrefix | undefined;
-  /** The entries of a packed one. */
+  /** The entries of a packed one: good until they were handled. */
   readonly unpacked: Uint8Array | undefined;
 }
 
@@ -115,11 +115,16 @@ export class IncomingQueue {
     }
     if (turn === "handled") {
       if (isAnswer(item)) this.#answers--;
-      if (item.unpacked !== undefined) this.#ahead--;
+      if (item.unpacked !== undefined) this.#done(item.unpacked);
     } else if (this.#over) item.frame.release();
     else if (at === 0) this.#items.unshift(item);
     else this.#items.splice(at, 0, item);
     return turn;
+  }
+
+  #done(unpacked: Uint8Array): void {
+    this.#ahead--;
+    this.#unpacker.reuse(unpacked);
   }
 
   #unpackAhead(): void {

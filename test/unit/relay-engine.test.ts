@@ -126,7 +126,7 @@ describe("the packer", () => {
     assert.ok(packed !== undefined && packed.length < text.length / 10);
     assert.deepEqual(zstdDecompressSync(packed), text);
     assert.equal(await pack(randomBytes(5000)), undefined);
-    // The same context goes on behind what did not pack; and a result may lie in two of its buffers.
+    // The same context goes on behind what did not pack.
     const mixed = Buffer.concat([randomBytes(20_000), bytes(40_000)]);
     assert.deepEqual(zstdDecompressSync((await pack(mixed))!), mixed);
     assert.equal(packer.batches, 2);
@@ -134,6 +134,29 @@ describe("the packer", () => {
       const body = Buffer.concat([randomBytes(60_000), bytes(60_000, i)]);
       assert.deepEqual(zstdDecompressSync((await pack(body))!), body);
     }
+    packer.close();
+  });
+
+  test("what was packed stays as it is until it is given back, whatever comes behind it", async () => {
+    const packer = new Packer();
+    const bodies = Array.from({ length: 60 }, (_, i) =>
+      Buffer.concat([randomBytes(50_000), bytes(60_000, i)]),
+    );
+    const pack = (body: Uint8Array) =>
+      new Promise<Uint8Array>((resolve) => packer.pack(body, 1, (packed) => resolve(packed!)));
+    const buffers = new Set<ArrayBufferLike>();
+    let kept: { body: Uint8Array; packed: Uint8Array }[] = [];
+    for (let i = 0; i < bodies.length; i += 6) {
+      const six = bodies.slice(i, i + 6);
+      const packed = await Promise.all(six.map(pack));
+      for (const [j, body] of six.entries()) kept.push({ body, packed: packed[j]! });
+      for (const { buffer } of packed) buffers.add(buffer);
+      for (const { body, packed } of kept) assert.deepEqual(zstdDecompressSync(packed), body);
+      // All but one: its room must wait, the others' is used again.
+      for (const { packed } of kept.slice(1)) packer.reuse(packed);
+      kept = kept.slice(0, 1);
+    }
+    assert.ok(buffers.size <= 8, `${buffers.size} buffers for 60 bodies`);
     packer.close();
   });
 

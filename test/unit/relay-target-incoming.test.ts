@@ -207,6 +207,29 @@ test("a body unpacks to exactly what was said, or to a rule", async () => {
   }
 });
 
+test("a body stays as it is until it is given back; then its room is used again", async () => {
+  const unpacker = new Unpacker();
+  const unpack = (packed: Uint8Array, bodyBytes: number) =>
+    new Promise<Uint8Array>((resolve) =>
+      unpacker.unpack(packed, bodyBytes, (body) => {
+        assert.ok(typeof body !== "string", String(body));
+        resolve(body);
+      }),
+    );
+  const rooms = new Set<ArrayBufferLike>();
+  const kept: { wanted: Uint8Array; body: Uint8Array }[] = [];
+  for (let i = 0; i < 20; i++) {
+    const wanted = Buffer.alloc(100_000 + i, i);
+    const body = await unpack(zstdCompressSync(wanted, { pledgedSrcSize: wanted.length }), wanted.length);
+    kept.push({ wanted, body });
+    rooms.add(body.buffer);
+    for (const { wanted, body } of kept) assert.equal(Buffer.compare(body, wanted), 0);
+    if (i % 4 === 3) for (const { body } of kept.splice(0)) unpacker.reuse(body);
+  }
+  assert.equal(rooms.size, 4, "as many as were in use at once");
+  unpacker.close();
+});
+
 test("a window larger than any body is refused", async () => {
   // No content size; windows of 2^18 and 2^17; an empty last block.
   assert.equal(await unpacked(Buffer.from("28b52ffd0040010000", "hex"), 100), "pages_zstd");

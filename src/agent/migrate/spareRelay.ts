@@ -93,6 +93,5 @@ export class SpareRelay {
 function forkRelay(): ChildProcess {
   // One heap for all threads: with one for each, glibc keeps some 20 MB more for zstd's threads and gains nothing.
   const env = { ...process.env, MALLOC_ARENA_MAX: "1" };
-  const execArgv = ["--expose-gc"];
-  return fork(CHILD, [], { detached: true, execArgv, env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  return fork(CHILD, [], { detached: true, execArgv: [], env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
 }

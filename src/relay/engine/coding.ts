@@ -337,9 +337,11 @@ export class CodingEngine implements SourceEngine {
       return this.#outgoing.send(DataKind.pages, [prefix, body.bytes], () => body.release());
     }
     const place = this.#outgoing.reserve(DataKind.pages, PAGES_PREFIX_BYTES + bodyBytes);
-    this.#options.packer.pack(body.bytes, this.#level, (packed) => {
+    const { packer } = this.#options;
+    packer.pack(body.bytes, this.#level, (packed) => {
       if (packed === undefined) return place.fill([prefix, body.bytes], () => body.release());
-      place.fill([encodePagesPrefix({ form: PagesForm.zstd, entries, bodyBytes }), packed]);
+      const packedPrefix = encodePagesPrefix({ form: PagesForm.zstd, entries, bodyBytes });
+      place.fill([packedPrefix, packed], () => packer.reuse(packed));
       body.release();
     });
   }

@@ -1,5 +1,7 @@
 import { constants, createZstdCompress, type ZstdCompress } from "node:zlib";
 import { PAYLOAD_BYTES_MAX } from "../../wire/mod.ts";
+import { writeInto } from "../zlibRoom.ts";
+import { SLAB_BYTES, type Slab, Slabs } from "./slabs.ts";
 
 /**
  * As many as Node's pool has threads, also where there are fewer processors: where these are busy with a guest, a job of half
@@ -36,6 +38,7 @@ export class Packer {
   readonly #now: () => number;
   readonly #waiting: Job[] = [];
   readonly #idle: Context[] = [];
+  readonly #slabs = new Slabs();
   #contexts = 0;
   #closed = false;
 
@@ -46,11 +49,16 @@ export class Packer {
 
   /**
    * @param body  must not change until `done`
-   * @param done  with the packed form, shorter than the body; undefined when it would not be
+   * @param done  with the packed form, shorter than the body, good until `reuse`; undefined when it would not be
    */
   pack(body: Uint8Array, level: number, done: (packed: Uint8Array | undefined) => void): void {
     this.#waiting.push({ body, level, done });
     this.#next();
+  }
+
+  /** Nobody reads this packed form any more. */
+  reuse(packed: Uint8Array): void {
+    this.#slabs.release(packed);
   }
 
   /** What is being packed is done yet; contexts are given back. */
@@ -65,14 +73,16 @@ export class Packer {
     if (job === undefined) return;
     const context = this.#context(job.level);
     const { body, done } = job;
+    const slab = this.#slabs.take();
     const startedMs = this.#now();
-    context.pack(body, (result) => {
+    context.pack(body, slab, (result) => {
       this.busyMs += this.#now() - startedMs;
       if (this.#closed) {
         this.#contexts--;
         context.close();
       } else this.#idle.push(context);
       const packed = result !== undefined && result.length < body.length ? result : undefined;
+      this.#slabs.cut(slab, packed?.buffer === slab.bytes.buffer ? packed.length : 0);
       if (packed !== undefined) {
         this.batches++;
         this.unpackedBytes += body.length;
@@ -108,8 +118,7 @@ class Context {
         [constants.ZSTD_c_windowLog]: WINDOW_LOG,
       },
       flush: constants.ZSTD_e_end,
-      // Results are cut from buffers of this size, one behind the other.
-      chunkSize: 4 * PAYLOAD_BYTES_MAX,
+      chunkSize: SLAB_BYTES,
     });
     this.#stream.on("data", (chunk: Buffer) => void this.#chunks.push(chunk));
     this.#stream.on("error", () => {
@@ -118,8 +127,9 @@ class Context {
     });
   }
 
-  pack(body: Uint8Array, done: (packed: Uint8Array | undefined) => void): void {
+  pack(body: Uint8Array, slab: Slab, done: (packed: Uint8Array | undefined) => void): void {
     this.#done = done;
+    writeInto(this.#stream, slab.bytes, slab.at);
     this.#stream.write(body, () => {
       const chunks = this.#chunks;
       this.#chunks = [];
