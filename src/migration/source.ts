@@ -387,7 +387,7 @@ function recovering(state: SourceState, event: SourceEvent): Step {
 
 /** What another attempt would not change. */
 function hopeless({ code }: WireError): boolean {
-  return code === "GUEST_MEMORY_CLOSED" || code === "MIGRATION_UNKNOWN";
+  return ["GUEST_MEMORY_CLOSED", "MIGRATION_UNKNOWN", "POSTCOPY_LOST"].includes(code);
 }
 
 function abort(state: SourceState, error: WireError): Step {

@@ -1,18 +1,27 @@
 /** The source agent's part in the recovery of a post-copy: what its rescue relay has to know. */
 import { GodwitError } from "../../errors/mod.ts";
 import { type GuestMemoryMap, locateGuestMemory, processId } from "../../qemu/mod.ts";
-import type { RelayFigures } from "../../relay/mod.ts";
+import type { RamSection, RelayFigures } from "../../relay/mod.ts";
 import type { Vm } from "../context.ts";
+
+const PAGE_BYTES = 4096;
 
 /**
  * Where the source's memory is.
- * @throws GodwitError GUEST_MEMORY_CLOSED; those of the monitor
+ * @param section  what the stream announced; null: it did not come so far
+ * @throws GodwitError POSTCOPY_LOST, GUEST_MEMORY_CLOSED; those of the monitor
  */
-export async function memoryOf(vm: Vm): Promise<GuestMemoryMap> {
+export async function memoryOf(vm: Vm, section: RamSection | null): Promise<GuestMemoryMap> {
+  // A huge page is placed whole, and a rescue relay sends single ones.
+  const huge = section?.blocks.some(({ pageBytes = PAGE_BYTES }) => pageBytes !== PAGE_BYTES) ?? true;
+  if (huge) throw new GodwitError("POSTCOPY_LOST", {});
   // Its monitor answers: the number is still its own.
   const process = vm.pid === null ? null : processId(vm.pid);
   if (process !== null) return locateGuestMemory(vm.monitor, process);
-  throw new GodwitError("GUEST_MEMORY_CLOSED", { pid: vm.pid ?? 0, reason: "its process cannot be seen from here" });
+  throw new GodwitError("GUEST_MEMORY_CLOSED", {
+    pid: vm.pid ?? 0,
+    reason: "its process cannot be seen from here",
+  });
 }
 
 /** What a relay and those before it measured, for the report. `now` is the newest's. */

@@ -357,8 +357,7 @@ export class SourceMove {
     this.#linkLostAt = null;
     await old?.stop(this.#error());
     const section = this.#section;
-    if (section === null) throw new GodwitError("POSTCOPY_LOST", {});
-    const memory = await memoryOf(this.#vm);
+    const memory = await memoryOf(this.#vm, section);
     const { phase, relayAddress } = await this.#peer.recover(this.id, this.#ticket);
     if (relayAddress === null) return this.dispatch({ type: "targetSays", phase });
     this.#log.info({ phase, relayAddress }, "the target is ready for a rescue relay");
@@ -367,7 +366,7 @@ export class SourceMove {
     this.#relay = this.#newRelay("rescue");
     this.#relay.start({
       ...{ side: "rescue", to: this.#relayAt(relayAddress), insecure, ticket: this.#ticket },
-      ...{ bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs, section, memory },
+      ...{ bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs, section: section!, memory },
     });
   }
 
