@@ -17,6 +17,7 @@ import type { Run } from "../engine/run.ts";
 import { PushPace } from "./pace.ts";
 import { PagePool } from "./pool.ts";
 import { type Frame, Prepared } from "./prepared.ts";
+import { ZeroRate } from "./zeroRate.ts";
 
 /** Pages that one run of records may hold: as many must fit into the pool before more is read. */
 const RUN_PAGES = 64;
@@ -24,8 +25,10 @@ const RUN_PAGES = 64;
 const FRAMES_IN_WINDOW = 3;
 const PAGES_MIN = 2;
 const PAGES_MAX = 30;
-/** QEMU takes a few µs to place a page of zeros: many at once would stand before an answer. */
-const ZEROS_MAX = 256;
+/** An answer with a page of zeros brings those behind it along. */
+const ZEROS_IN_ANSWER = 16;
+/** When zeros are all that is left they leave by the clock. */
+const ZEROS_MS = 2;
 /** Made ahead, at most: so long a job in the thread pool may take without the line running dry. */
 const AHEAD_BYTES_MAX = 256 * 1024;
 /** What is made ahead is packed at this level, the fastest per byte saved (engine/packer.ts). */
@@ -69,7 +72,7 @@ export class Pager {
   readonly #options: PagerOptions;
   readonly #pace: PushPace;
   readonly #pool: PagePool;
-  /** Not sent. Of these: here, and here as zeros. */
+  /** Not sent. Of these: here with content, and here as zeros. */
   readonly #missing: PageSet;
   readonly #waiting: PageSet;
   readonly #zeros: PageSet;
@@ -85,6 +88,10 @@ export class Pager {
   #share = 0.6;
   /** The guest has asked: the target has loaded the package. */
   #asksSeen = false;
+  /** It has not asked for a while. */
+  #released = false;
+  readonly #zeroRate: ZeroRate;
+  #zerosLater: NodeJS.Timeout | undefined;
   #wasFast = false;
   /** Pages of the open batch of pushes. */
   #made: number[] = [];
@@ -108,6 +115,7 @@ export class Pager {
     this.#zeros = new PageSet(numbers.total);
     this.#startedMs = options.now();
     this.#lastAskedMs = this.#startedMs;
+    this.#zeroRate = new ZeroRate(this.#startedMs);
   }
 
   /** The target throws these pages away: the source will give them again. Before `begin`. */
@@ -135,9 +143,12 @@ export class Pager {
   take(run: Run): number {
     for (let i = 0; i < run.count; i++) {
       const page = run.numbers[i]!;
-      if (!this.#missing.has(page) || !this.#waiting.add(page)) return page;
+      if (!this.#missing.has(page) || this.#waiting.has(page) || this.#zeros.has(page)) return page;
       if (run.zeros[i] === 1) this.#zeros.add(page);
-      else this.#pool.put(page, run.addresses[i]!);
+      else {
+        this.#waiting.add(page);
+        this.#pool.put(page, run.addresses[i]!);
+      }
       if (this.#asked.size > 0 && this.#asked.delete(page)) this.#answer(page);
     }
     this.#pump();
@@ -148,7 +159,7 @@ export class Pager {
   end(): boolean {
     this.#ended = true;
     this.#drainMs = this.#options.now() - this.#startedMs;
-    if (this.#waiting.count !== this.#missing.count) return false;
+    if (this.#waiting.count + this.#zeros.count !== this.#missing.count) return false;
     this.#pump();
     return true;
   }
@@ -158,6 +169,7 @@ export class Pager {
     const nowMs = this.#options.now();
     this.#lastAskedMs = nowMs;
     this.#asksSeen = true;
+    this.#released = false;
     this.#pace.asked(nowMs);
     this.#order?.fault(page);
     if (!this.#missing.has(page)) {
@@ -166,7 +178,7 @@ export class Pager {
       return true;
     }
     if (this.#options.outgoing.over) return true;
-    if (!this.#waiting.has(page)) {
+    if (!this.#waiting.has(page) && !this.#zeros.has(page)) {
       this.#asked.add(page);
       this.#passedOn++;
       return false;
@@ -205,12 +217,13 @@ export class Pager {
 
   /** Bytes that wait here, unpacked. */
   get heldBytes(): number {
-    return (this.#waiting.count - this.#zeros.count) * PAGE_BYTES;
+    return this.#waiting.count * PAGE_BYTES;
   }
 
   close(): void {
     this.#closed = true;
     clearInterval(this.#quiet);
+    clearTimeout(this.#zerosLater);
     this.#prepared.close();
   }
 
@@ -218,8 +231,9 @@ export class Pager {
   #answer(page: number): void {
     const { encoder, bodies } = this.#options;
     encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, this.#fast);
-    this.#add(page);
     this.#answered++;
+    if (this.#zeros.has(page)) this.#pushed += this.#addZeros(page, ZEROS_IN_ANSWER) - 1;
+    else this.#add(page);
     this.#send(PagesForm.answer);
   }
 
@@ -259,12 +273,23 @@ export class Pager {
   /** Puts it into the open batch, and out of what is missing. */
   #add(page: number): void {
     const { encoder } = this.#options;
-    const zeros = this.#zeros.delete(page);
-    const offer = zeros ? encoder.addZero(page) : encoder.add(page, this.#pool.at(page), 0, 0);
-    if (offer !== Offer.added) throw new Error(`page ${page} did not go into its batch`);
-    if (!zeros) this.#pool.spend(page);
+    if (encoder.add(page, this.#pool.at(page), 0, 0) !== Offer.added)
+      throw new Error(`page ${page} did not go into its batch`);
+    this.#pool.spend(page);
     this.#waiting.delete(page);
     this.#missing.delete(page);
+  }
+
+  /** Puts a run of zeros into the open batch, from this page on. @returns how many, at most `most` */
+  #addZeros(first: number, most: number): number {
+    const { encoder } = this.#options;
+    let page = first;
+    while (page < first + most && this.#zeros.has(page)) {
+      this.#zeros.delete(page);
+      if (encoder.addZero(page) !== Offer.added) throw new Error(`page ${page} did not go into its batch`);
+      this.#missing.delete(page++);
+    }
+    return page - first;
   }
 
   /**
@@ -290,6 +315,7 @@ export class Pager {
       } else break;
     }
     if (pace.inFlightBytes >= windowBytes / 2) pace.limited();
+    this.#pushZeros();
     this.#settle();
   }
 
@@ -304,16 +330,34 @@ export class Pager {
     const pagesMax = Math.min(PAGES_MAX, Math.max(PAGES_MIN, Math.floor(wanted)));
     encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX);
     this.#made = [];
-    let contents = 0;
-    while (contents < pagesMax && this.#made.length < ZEROS_MAX) {
+    while (this.#made.length < pagesMax) {
       const page = this.#order!.next();
       if (page < 0) break;
-      if (!this.#zeros.has(page)) contents++;
       this.#made.push(page);
       this.#add(page);
     }
     this.#pushed += this.#made.length;
     return this.#made.length > 0;
+  }
+
+  /** A run of zeros from the lowest page on, as many as may leave by now. */
+  #pushZeros(): void {
+    if (this.#zeros.count === 0 || (this.#options.order === "demand" && !this.#released)) return;
+    const { encoder, bodies, now } = this.#options;
+    this.#zerosLater ??= setTimeout(() => {
+      this.#zerosLater = undefined;
+      this.#pump();
+    }, ZEROS_MS);
+    let left = this.#zeroRate.allowed(now(), this.#pace.askedLately(now()));
+    if (left === 0 || bodies.low) return;
+    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX);
+    while (left > 0 && this.#zeros.count > 0) {
+      const pages = this.#addZeros(this.#zeros.nextAt(0), left);
+      left -= pages;
+      this.#pushed += pages;
+      this.#zeroRate.spend(pages);
+    }
+    this.#send(PagesForm.plain);
   }
 
   /** What is in the open batch is packed, and leaves in its turn. */
@@ -354,7 +398,7 @@ export class Pager {
 
   /** Whether the line is so fast that forms are not worth much time: once, and for good. */
   get #fast(): boolean {
-    this.#wasFast ||= (this.#pace.bytesPerSec ?? 0) > FAST_BYTES_PER_SEC;
+    this.#wasFast ||= (this.#pace.sustainedBytesPerSec ?? 0) > FAST_BYTES_PER_SEC;
     return this.#wasFast;
   }
 
@@ -367,6 +411,7 @@ export class Pager {
 
   #lookForQuiet(): void {
     if (this.#options.now() - this.#lastAskedMs < QUIET_MS) return;
+    this.#released = true;
     this.#order?.release();
     this.#pump();
   }
