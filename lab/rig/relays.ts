@@ -2,7 +2,14 @@ import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import type { EngineName, PolicyName } from "../../src/pages/mod.ts";
 import type { PushOrderName } from "../../src/paging/mod.ts";
-import type { RelayEvent, RelayFigures, RelayOptions, RelayOrder } from "../../src/relay/mod.ts";
+import {
+  RELAY_ENVIRONMENT,
+  RELAY_FLAGS,
+  type RelayEvent,
+  type RelayFigures,
+  type RelayOptions,
+  type RelayOrder,
+} from "../../src/relay/mod.ts";
 
 const CHILD = join(import.meta.dirname, "../../src/relay/child.ts");
 
@@ -19,7 +26,9 @@ export interface RigRelay {
 
 /** Starts a relay process; resolves when it listens. */
 export async function startRigRelay(options: RelayOptions): Promise<RigRelay> {
-  const child = fork(CHILD, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const env = { ...process.env, ...RELAY_ENVIRONMENT };
+  const execArgv = [...RELAY_FLAGS];
+  const child = fork(CHILD, { env, execArgv, stdio: ["ignore", "ignore", "inherit", "ipc"] });
   const events: RelayEvent[] = [];
   const listening = Promise.withResolvers<string>();
   const ended = Promise.withResolvers<{ figures: RelayFigures; error: string | null }>();

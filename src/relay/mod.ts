@@ -4,6 +4,7 @@ export type { RamSection } from "../stream/mod.ts";
 export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";
+export { RELAY_ENVIRONMENT, RELAY_FLAGS } from "./process.ts";
 export { type MemoryMap, SourceMemory } from "./recovery/sourceMemory.ts";
 export { REHEARSE } from "./rehearsal.ts";
 export { startRelay } from "./start.ts";

@@ -7,12 +7,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SpareRelay } from "../../src/agent/migrate/spareRelay.ts";
+import { RELAY_ENVIRONMENT, RELAY_FLAGS } from "../../src/relay/mod.ts";
 
 const REST_MS = 20;
 const LIMIT_MS = 20_000;
@@ -129,4 +130,11 @@ it("it ends with a maker that is killed", async (t) => {
   assert(runs(pid));
   await end(maker);
   await until(() => !runs(pid), "it ends, too");
+});
+
+it("bin/godwit starts a bare relay as an agent starts its own", () => {
+  const script = readFileSync(new URL("../../bin/godwit", import.meta.url), "utf8");
+  assert(script.includes(`exec "$node" ${RELAY_FLAGS.join(" ")} `));
+  for (const [name, value] of Object.entries(RELAY_ENVIRONMENT))
+    assert(script.includes(`export ${name}="\${${name}:-${value}}"`), name);
 });

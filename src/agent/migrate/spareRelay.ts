@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { REHEARSE } from "../../relay/mod.ts";
+import { REHEARSE, RELAY_ENVIRONMENT, RELAY_FLAGS } from "../../relay/mod.ts";
 
 const CHILD = fileURLToPath(new URL("../../relay/child.ts", import.meta.url));
 /**
@@ -14,8 +14,8 @@ const REHEARSAL_REST_MS = 2_500;
 
 /**
  * One relay process that is up before it is needed, and has rehearsed. Starting one takes 0.1 s of CPU time, which an order
- * would wait for. It serves either side, holds no socket and no guest's bytes, and ends with the agent, also when that is killed (its
- * IPC channel closes).
+ * would wait for. It serves either side, holds no guest's bytes, and ends with the agent, also when that is killed (its IPC
+ * channel closes).
  */
 export class SpareRelay {
   readonly #restMs: number;
@@ -91,7 +91,7 @@ export class SpareRelay {
 
 /** A relay process that waits for its options. A session of its own: a Ctrl-C for the agent is the agent's to obey. */
 function forkRelay(): ChildProcess {
-  // One heap for all threads: with one for each, glibc keeps some 20 MB more for zstd's threads and gains nothing.
-  const env = { ...process.env, MALLOC_ARENA_MAX: "1" };
-  return fork(CHILD, [], { detached: true, execArgv: [], env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  const env = { ...process.env, ...RELAY_ENVIRONMENT };
+  const execArgv = [...RELAY_FLAGS];
+  return fork(CHILD, [], { detached: true, execArgv, env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
 }
