@@ -44,6 +44,8 @@ for (const qemu of qemus) {
       const relays = await startRelayPair({
         folder: source.dir,
         incoming: target.incoming,
+        // In post-copy a link is awaited for another time: without end.
+        ...(postcopy && { reconnectForMs: CUT_MS / 4 }),
         via: async (address) => {
           const [host, port] = address.split(":");
           const shaper = await startShaper({
