@@ -25,8 +25,10 @@ import { Outgoing } from "../../src/relay/engine/outgoing.ts";
 import { Packer } from "../../src/relay/engine/packer.ts";
 import { Run } from "../../src/relay/engine/run.ts";
 import { PushPace } from "../../src/relay/pager/pace.ts";
+import { PackTrial } from "../../src/relay/pager/packTrial.ts";
 import { Pager } from "../../src/relay/pager/pager.ts";
 import { PagePool } from "../../src/relay/pager/pool.ts";
+import { ZeroRate } from "../../src/relay/pager/zeroRate.ts";
 import type { RamBlock } from "../../src/stream/mod.ts";
 import {
   decodePagesPrefix,
@@ -104,6 +106,50 @@ describe("the pace", () => {
     const asked = run(new PushPace(12.5e6), 12.5e6, 1000, true);
     assert.ok(quiet > 2 * asked, `${quiet} and ${asked} ms`);
   });
+});
+
+describe("whether pushes are packed", () => {
+  /** Delivers at these rates for so long. @returns the share of the time in which they were packed */
+  function share(rates: { readonly raw: number; readonly packed: number }, ms: number): number {
+    const trial = new PackTrial(0);
+    let packedMs = 0;
+    for (let now = 1; now <= ms; now++) {
+      if (trial.packs) packedMs++;
+      trial.delivered(trial.packs ? rates.packed : rates.raw, now);
+    }
+    return packedMs / ms;
+  }
+
+  test("the way that delivers more pages is kept, whatever it was at first", () => {
+    assert.ok(share({ raw: 3, packed: 6 }, 10_000) > 0.9, "a slow line");
+    assert.ok(share({ raw: 20, packed: 7 }, 10_000) < 0.1, "busy processors");
+    assert.ok(share({ raw: 10, packed: 10.5 }, 10_000) < 0.1, "no difference that counts");
+  });
+
+  test("it is tried again: what is right may change", () => {
+    const trial = new PackTrial(0);
+    for (let now = 1; now < 3000; now++) trial.delivered(trial.packs ? 7 : 20, now);
+    assert.equal(trial.packs, false);
+    for (let now = 3000; now < 12_000; now++) trial.delivered(trial.packs ? 40 : 20, now);
+    assert.equal(trial.packs, true);
+  });
+});
+
+test("zeros leave at a rate, less of them while the guest asks", () => {
+  const count = (asked: boolean): number => {
+    const rate = new ZeroRate(0);
+    let sent = 0;
+    for (let now = 0; now <= 1000; now += 2) {
+      const pages = rate.allowed(now, asked);
+      rate.spend(pages);
+      sent += pages;
+    }
+    return sent;
+  };
+  assert.ok(count(true) > 10_000 && count(true) < 40_000, `${count(true)} in a second`);
+  assert.ok(count(false) > 3 * count(true));
+  const idle = new ZeroRate(0);
+  assert.ok(idle.allowed(60_000, false) < 1000, "nothing is saved up for long");
 });
 
 /** A pager over a small guest, with a link that keeps frames until `deliver`. */

@@ -25,7 +25,6 @@ export class PushPace {
   inFlightBytes = 0;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   readonly #samples: number[] = [];
-  readonly #spans: { readonly bytes: number; readonly ms: number }[] = [];
   #sinceMs: number | undefined;
   #bytes = 0;
   /** In this sample the window was what limited. */
@@ -46,15 +45,8 @@ export class PushPace {
     return this.#samples.length === 0 ? undefined : Math.max(...this.#samples);
   }
 
-  /** What the target took over the last samples, all of them together; undefined while there are fewer. */
-  get sustainedBytesPerSec(): number | undefined {
-    if (this.#spans.length < SAMPLES) return undefined;
-    const sum = (field: "bytes" | "ms") => this.#spans.reduce((total, span) => total + span[field], 0);
-    return (sum("bytes") * 1000) / sum("ms");
-  }
-
   /** The line's rate is known: it does not grow any more. */
-  get found(): boolean {
+  get #found(): boolean {
     return this.#flat >= FLAT_SAMPLES;
   }
 
@@ -72,7 +64,7 @@ export class PushPace {
     const queueMs = this.askedLately(nowMs) ? QUEUE_MS.asked : QUEUE_MS.quiet;
     const rate = this.bytesPerSec;
     if (rate === undefined) return WINDOW_BYTES_MIN * SEARCH_GAIN;
-    const gain = this.found ? 1 : SEARCH_GAIN;
+    const gain = this.#found ? 1 : SEARCH_GAIN;
     const bytes = (gain * rate * ((roundTripMsMin ?? 1) + queueMs)) / 1000;
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, bytes));
   }
@@ -95,8 +87,6 @@ export class PushPace {
     if (elapsedMs < SAMPLE_MS) return;
     // Without pressure a sample says what was asked of the line, which may be less than it carries.
     const rate = (this.#bytes * 1000) / elapsedMs;
-    this.#spans.push({ bytes: this.#bytes, ms: elapsedMs });
-    if (this.#spans.length > SAMPLES) this.#spans.shift();
     if (this.#limited || rate > (this.bytesPerSec ?? 0)) this.#sample(rate);
     this.#begin(nowMs);
   }

@@ -15,6 +15,7 @@ import type { Outgoing } from "../engine/outgoing.ts";
 import { type Packer, worthPacking } from "../engine/packer.ts";
 import type { Run } from "../engine/run.ts";
 import { PushPace } from "./pace.ts";
+import { PackTrial } from "./packTrial.ts";
 import { PagePool } from "./pool.ts";
 import { type Frame, Prepared } from "./prepared.ts";
 import { ZeroRate } from "./zeroRate.ts";
@@ -33,11 +34,6 @@ const ZEROS_MS = 2;
 const AHEAD_BYTES_MAX = 256 * 1024;
 /** What is made ahead is packed at this level, the fastest per byte saved (engine/packer.ts). */
 const LEVEL = 2;
-/**
- * A line that has carried this much is fast: the processors have more to do than it has, so nothing is packed any more, and
- * only forms are tried that cost next to nothing. Where packing is the faster way by far it carries a third of that.
- */
-const FAST_BYTES_PER_SEC = 32e6;
 /** The guest has asked for nothing for so long: an order that waits for it pushes by itself. */
 const QUIET_MS = 500;
 const QUIET_LOOK_MS = 100;
@@ -92,7 +88,7 @@ export class Pager {
   #released = false;
   readonly #zeroRate: ZeroRate;
   #zerosLater: NodeJS.Timeout | undefined;
-  #wasFast = false;
+  readonly #trial: PackTrial;
   /** Pages of the open batch of pushes. */
   #made: number[] = [];
   #quiet: NodeJS.Timeout | undefined;
@@ -116,6 +112,7 @@ export class Pager {
     this.#startedMs = options.now();
     this.#lastAskedMs = this.#startedMs;
     this.#zeroRate = new ZeroRate(this.#startedMs);
+    this.#trial = new PackTrial(this.#startedMs);
   }
 
   /** The target throws these pages away: the source will give them again. Before `begin`. */
@@ -230,7 +227,7 @@ export class Pager {
   /** A frame of its own, ahead of all pushes. */
   #answer(page: number): void {
     const { encoder, bodies } = this.#options;
-    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, this.#fast);
+    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, !this.#trial.packs);
     this.#answered++;
     if (this.#zeros.has(page)) this.#pushed += this.#addZeros(page, ZEROS_IN_ANSWER) - 1;
     else this.#add(page);
@@ -238,20 +235,27 @@ export class Pager {
   }
 
   /** What is in the open batch leaves, unpacked. */
-  #send(form: PagesForm): void {
+  #send(form: PagesForm, contents = 0): void {
     const { encoder, bodies } = this.#options;
     const { entries, bytes } = encoder.finish();
     const body = bodies.take(bytes);
     const prefix = encodePagesPrefix({ form, entries, bodyBytes: bytes });
-    this.#leave([prefix, body.bytes], bytes, () => body.release());
+    this.#leave([prefix, body.bytes], bytes, contents, () => body.release());
   }
 
-  #leave(parts: readonly Uint8Array[], bytes: number, release: (() => void) | undefined): void {
+  /** @param contents  pages with content that were pushed in it */
+  #leave(
+    parts: readonly Uint8Array[],
+    bytes: number,
+    contents: number,
+    release: (() => void) | undefined,
+  ): void {
     const { outgoing, now, room } = this.#options;
     this.#pace.sent(bytes, now());
     const done = (): void => {
       release?.();
       this.#pace.acknowledged(bytes, now());
+      this.#trial.delivered(contents, now());
       this.#pump();
       room();
     };
@@ -267,7 +271,7 @@ export class Pager {
     frame.urgent = true;
     if (frame.parts === undefined) return;
     this.#prepared.takeOut(frame);
-    this.#leave(frame.parts, frame.bytes, frame.release);
+    this.#leave(frame.parts, frame.bytes, frame.pages.length, frame.release);
   }
 
   /** Puts it into the open batch, and out of what is missing. */
@@ -303,12 +307,12 @@ export class Pager {
     const windowBytes = this.#pace.windowBytes(now(), link()?.roundTripMsMin);
     const pace = this.#pace;
     for (let frame = this.#next(windowBytes); frame !== undefined; frame = this.#next(windowBytes))
-      this.#leave(frame.parts!, frame.bytes, frame.release);
+      this.#leave(frame.parts!, frame.bytes, frame.pages.length, frame.release);
     while (this.#waiting.count > 0 && !bodies.low) {
-      if (this.#fast || !pace.found || pace.inFlightBytes < windowBytes / 2) {
+      if (!this.#trial.packs || pace.inFlightBytes < windowBytes / 2) {
         if (pace.inFlightBytes >= windowBytes) break;
         if (!this.#make(windowBytes)) break;
-        this.#send(PagesForm.plain);
+        this.#send(PagesForm.plain, this.#made.length);
       } else if (this.#prepared.bytes < AHEAD_BYTES_MAX) {
         if (!this.#make(windowBytes)) break;
         this.#pack();
@@ -384,22 +388,16 @@ export class Pager {
       else {
         const prefix = encodePagesPrefix({ form: PagesForm.zstd, entries, bodyBytes: bytes });
         frame.parts = [prefix, packed];
-        frame.release = undefined;
+        frame.release = () => packer.reuse(packed);
         body.release();
       }
       if (frame.urgent) {
         this.#prepared.takeOut(frame);
-        this.#leave(frame.parts, frame.bytes, frame.release);
+        this.#leave(frame.parts, frame.bytes, frame.pages.length, frame.release);
       }
       this.#pump();
       this.#options.room();
     });
-  }
-
-  /** Whether the line is so fast that forms are not worth much time: once, and for good. */
-  get #fast(): boolean {
-    this.#wasFast ||= (this.#pace.sustainedBytesPerSec ?? 0) > FAST_BYTES_PER_SEC;
-    return this.#wasFast;
   }
 
   #settle(): void {
