@@ -29,6 +29,7 @@ export class RelayProcess {
   #words = "";
   #ended = false;
   #carries = false;
+  #stopping = false;
 
   /**
    * Takes over a process that waits for `start`, most often since before the order came (spareRelay.ts).
@@ -72,6 +73,7 @@ export class RelayProcess {
 
   /** Ends the relay, its peer is told the reason, and waits until its process is gone. Safe to call again. */
   async stop(error: WireError): Promise<void> {
+    this.#stopping = true;
     this.order({ order: "abort", error });
     // One that carries ends by that order; one that waits, or keeps QEMU's connection open in doubt, needs telling.
     const term = setTimeout(() => this.#child.kill("SIGTERM"), this.#carries && !this.#ended ? ABORT_MS : 0);
@@ -92,7 +94,11 @@ export class RelayProcess {
     if (this.#ended) return;
     if (event.event === "progress" || event.event === "ended") this.#figures = event.figures;
     if (event.event !== "progress") this.#log.debug({ side: this.#side, relay: event }, "relay tells");
-    if (event.event === "ended") this.#ended = true;
+    if (event.event === "ended") {
+      this.#ended = true;
+      // In doubt it would stay.
+      if (this.#stopping) this.#child.kill("SIGTERM");
+    }
     if (event.event === "linkUp") this.#carries = true;
     this.#onEvent(event);
   }
