@@ -22,7 +22,9 @@ const NO_MOMENTS = { identified: () => undefined, advised: () => undefined, answ
 /**
  * Carries the memory of a guest that does not exist from one side to the other, both in this process, by what real moves are
  * carried by: QEMU's sockets, stream, engine, link, all. So the code is compiled, and what Node loads at first use is
- * loaded, when a real stream comes.
+ * loaded, when a real stream comes: moves of 107 MB, paired on a busy machine of two cores, took 8 % less CPU time of either
+ * side's main loop at 1 Gbit (698 and 638 ms, 578 and 535 ms, medians of 9), and 0 to 13 % less at 200 Mbit. It does not
+ * collect its garbage: V8 drops compiled code whose objects are gone, and half of the gain with it.
  *
  * Leaves nothing behind but garbage, also in the file system when the process is killed. It never keeps the loop for longer
  * than a slice of a real stream does. The one port that it opens is on loopback, and asks for a ticket.

@@ -94,6 +94,20 @@ describe("effort", () => {
     assert.ok(againstPlain(levels, world) > 0.95, `${againstPlain(levels, world)} of the plain rate`);
   });
 
+  test("a line that nobody knows is tried as soon as the engine has limited it for two windows", () => {
+    // 24 MB/s of packed entries: too few to tell a fast line by.
+    const world = { ...QUIET, lineBytesPerMs: 2_000_000, encodePagesPerMs: 35 };
+    const levels = run(new Effort(2), world, 10_000);
+    assert.equal(levels.indexOf(ASIDE), 2);
+    assert.ok(againstPlain(levels, world) > 0.95, `${againstPlain(levels, world)} of the plain rate`);
+  });
+
+  test("a line of 200 Mbit that was never full is tried once in a while, and loses little by it", () => {
+    const world = { ...QUIET, lineBytesPerMs: 25_000, encodePagesPerMs: 35 };
+    const levels = run(new Effort(2), world, 30_000);
+    assert.ok(share(levels, ASIDE) < 0.02, `${share(levels, ASIDE)} of the time aside`);
+  });
+
   test("a line of 1 Gbit is not slower than plain at any time it has settled", () => {
     for (const packBytesPerMs of [20_000, 60_000, 200_000]) {
       const world = { ...QUIET, lineBytesPerMs: 125_000, packBytesPerMs };

@@ -22,6 +22,11 @@ export const FAST_BYTES_PER_MS = 32_000;
  */
 const SAMPLE_MS = 200;
 const BURST_BYTES_PER_MS = 3 * FAST_BYTES_PER_MS;
+/**
+ * A line that was never full, and carries more than this while we are what limits: nobody knows how fast it is, and standing
+ * aside may be tried on it. More than what a line of 100 Mbit carries, so that those are left alone.
+ */
+const UNKNOWN_BYTES_PER_MS = FAST_BYTES_PER_MS / 2;
 /** A page of content as QEMU's record. */
 const RECORD_BYTES = 4104;
 /** Share of the processors' time that a level above 2 may need. */
@@ -98,6 +103,8 @@ export class Effort {
   #clockMs = 0;
   #limitedByLink = 0;
   #limitedByPacker = 0;
+  /** Windows in a row in which we limited a line that nobody knows. */
+  #limitedByUs = 0;
   /** The first window after a change still has what was begun before it. */
   #settling = false;
   /** Pages per ms while coding, smoothed. */
@@ -134,7 +141,7 @@ export class Effort {
       return;
     }
     if (!this.#aside && this.#place > 0) this.#cost.window(w, COST[this.#place]!, this.#clockMs);
-    if (this.#trial !== undefined) this.#judge(w, this.#trial);
+    if (this.#trial !== undefined) this.#judge(w, this.#trial, limit);
     else if (this.#aside) this.#standAside(w, limit);
     else this.#code(w, limit);
   }
@@ -144,6 +151,7 @@ export class Effort {
     this.#codedRate = this.#codedRate === 0 ? rate : (this.#codedRate + rate) / 2;
     this.#limitedByLink = limit === "link" ? this.#limitedByLink + 1 : 0;
     this.#limitedByPacker = limit === "packer" ? this.#limitedByPacker + 1 : 0;
+    this.#limitedByUs = this.#limits(w, limit) ? this.#limitedByUs + 1 : 0;
     if (limit === "packer" && this.#place > 0 && this.#lessPays(w, rate)) {
       this.#cost.trust(this.#clockMs);
       this.#move(this.#place - 1);
@@ -185,10 +193,20 @@ export class Effort {
   #asideMayPay(w: EffortWindow, rate: number, limit: Limit): boolean {
     if (this.#clockMs < this.#untilMs || rate * RECORD_BYTES < FAST_BYTES_PER_MS) return false;
     // A fast line that is full may as well be a target that cannot take entries as fast as it could take records.
-    if (!this.#line.isFast(this.#clockMs)) return false;
-    // Nothing waits for us, and the processors have time left for QEMU.
-    const busyMs = w.encodeMs + w.packMs;
-    return limit !== "stream" || busyMs > IDLE_MAX * w.elapsedMs * this.#processors;
+    if (this.#line.isFast(this.#clockMs)) return limit === "link" || this.#busy(w, limit);
+    return this.#limitedByUs >= PATIENCE;
+  }
+
+  /** Whether QEMU waits for us: encoder and packer, or the processors have no time left for it. */
+  #busy(w: EffortWindow, limit: Limit): boolean {
+    if (limit !== "stream") return limit !== "link";
+    return w.encodeMs + w.packMs > IDLE_MAX * w.elapsedMs * this.#processors;
+  }
+
+  /** Whether it is us that kept a line of unknown speed from carrying more. */
+  #limits(w: EffortWindow, limit: Limit): boolean {
+    if (this.#line.bytesPerMs(this.#clockMs) !== undefined) return false;
+    return w.deliveredBytes / w.elapsedMs > UNKNOWN_BYTES_PER_MS && this.#busy(w, limit);
   }
 
   #standAside(w: EffortWindow, limit: Limit): void {
@@ -208,10 +226,11 @@ export class Effort {
   }
 
   /** Stays with what was faster once a trial has been measured; a draw is for fewer bytes. */
-  #judge(w: EffortWindow, trial: Trial): void {
+  #judge(w: EffortWindow, trial: Trial, limit: Limit): void {
     trial.pages += w.pages;
     trial.ms += w.elapsedMs;
-    if (++trial.windows < TRIAL_WINDOWS) return;
+    const slow = this.#aside && limit === "link" && w.deliveredBytes / w.elapsedMs < FAST_BYTES_PER_MS;
+    if (++trial.windows < TRIAL_WINDOWS && !slow) return;
     const rate = trial.pages / trial.ms;
     const [coded, aside] = this.#aside ? [trial.before, rate] : [rate, trial.before];
     const stayAside = aside > coded * ASIDE_GAIN;
@@ -228,6 +247,7 @@ export class Effort {
     this.#place = place;
     this.#limitedByLink = 0;
     this.#limitedByPacker = 0;
+    this.#limitedByUs = 0;
     this.#settling = true;
   }
 }
