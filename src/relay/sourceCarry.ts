@@ -254,6 +254,11 @@ export class SourceCarry implements LinkHandler {
       this.#stream.settle();
     }
     if (!this.#engine.hasRoom || this.#slices <= 0) this.#qemu.pause();
+    else if (this.#engine.serving && at > start) {
+      // A stream that comes as fast as it is read is read 32 times before the loop turns (libuv): requests wait meanwhile.
+      this.#qemu.pause();
+      setImmediate(() => this.#readOn());
+    }
     return at;
   }
 

@@ -1,8 +1,10 @@
 /** What may stand before an answer, while the guest asks and while it does not. */
-const QUEUE_MS = { asked: 3, quiet: 15 } as const;
+const QUEUE_MS = { asked: 1, quiet: 15 } as const;
 /** The guest has asked lately. */
 const ASKED_MS = 50;
-const WINDOW_BYTES_MIN = 32 * 1024;
+const WINDOW_BYTES_MIN = 12 * 1024;
+/** Before anything is known. */
+const WINDOW_BYTES_START = 64 * 1024;
 const WINDOW_BYTES_MAX = 2 * 2 ** 20;
 /** How long a rate is measured, and for how many such samples the highest counts. */
 const SAMPLE_MS = 10;
@@ -63,7 +65,7 @@ export class PushPace {
   windowBytes(nowMs: number, roundTripMsMin: number | undefined): number {
     const queueMs = this.askedLately(nowMs) ? QUEUE_MS.asked : QUEUE_MS.quiet;
     const rate = this.bytesPerSec;
-    if (rate === undefined) return WINDOW_BYTES_MIN * SEARCH_GAIN;
+    if (rate === undefined) return WINDOW_BYTES_START;
     const gain = this.#found ? 1 : SEARCH_GAIN;
     const bytes = (gain * rate * ((roundTripMsMin ?? 1) + queueMs)) / 1000;
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, bytes));
