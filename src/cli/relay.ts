@@ -39,11 +39,13 @@ function sourceCommand(): Command {
     .addOption(engineOption())
     .addOption(pagePolicyOption())
     .addOption(pushOrderOption())
-    .option(
-      "--pool <size>",
-      "post-copy: memory for pages taken from the stopped guest; 0B: QEMU serves them itself",
-      parsed(pool),
-      256 * 2 ** 20,
+    .addOption(
+      new Option(
+        "--pool <size>",
+        "post-copy: memory for pages taken from the stopped guest, such as 128MiB; faster, but they are lost with the relay. 0B: QEMU serves them itself, and an orchestrator can recover",
+      )
+        .argParser(parsed(pool))
+        .default(0, "0B"),
     )
     .option("--socket-mode <octal>", "permissions of the socket", octal, 0o600)
     .option("--socket-group <name>", "group of the socket");

@@ -35,8 +35,8 @@ interface Item extends IncomingFrame {
 
 /**
  * The frames of the link, handled in the order of arrival although some have to be unpacked first, which happens in the
- * thread pool ahead of their turn. Answers to a guest that waits overtake what waits here. Frames that wait are not released, so the link's window and the arena
- * bound them.
+ * thread pool ahead of their turn. Answers to a guest that waits overtake what waits here. Frames that wait are not
+ * released, so the link's window and the arena bound them.
  */
 export class IncomingQueue {
   readonly #handler: IncomingHandler;

@@ -136,11 +136,11 @@ export class SourceCarry implements LinkHandler {
         },
         barrier: (barrier) => {
           this.#event({ event: "barrier", barrier });
-          // From now on nobody can give up without losing the guest.
           if (barrier === "package" && this.#engine.serving) {
             this.#link?.prompt();
             this.#calm = beUrgent();
           }
+          // From now on nobody can give up without losing the guest.
           if (barrier === "package") this.#link?.setReconnectFor(context.options.postcopyReconnectForMs);
         },
         ramKnown: (blocks, bytes) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { loadKernels } from "../../../kernels/mod.ts";
+import { loadKernels, PAGE_BYTES } from "../../../kernels/mod.ts";
 import { GodwitError, isGodwitError } from "../../errors/mod.ts";
 import { Arena, connectLink, type Link, type LinkHandler, type ReceivedFrame } from "../../link/mod.ts";
 import { PageNumbers } from "../../pages/mod.ts";
@@ -37,7 +37,6 @@ import type { RelayFigures, RescueRelayOptions } from "../types.ts";
 import { Bitmaps } from "./bitmaps.ts";
 import { SourceMemory } from "./sourceMemory.ts";
 
-const PAGE_BYTES = 4096;
 const MIB = 2 ** 20;
 const LINK_BYTES = 2 * MIB;
 /** Frames that wait for their acknowledgement. */
@@ -46,7 +45,7 @@ const FRAMES_BYTES = 4 * MIB;
 const PUSH_PAGES = 8;
 /** QEMU's own number for the first PING of a migration; any would do. */
 const PING = 1;
-/** As the pager's: an order that waits for the guest begins to push by itself. */
+/** So often an order that waits for the guest is told to push by itself. */
 const QUIET_MS = 1_000;
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
