@@ -4,17 +4,18 @@
  */
 const ARROWS = {
   errors: [],
+  trust: ["errors"],
   wire: [],
   stream: [],
   pages: ["wire", "stream"],
   paging: [],
   migration: ["errors", "wire", "stream", "pages", "paging"],
-  link: ["errors", "wire"],
+  link: ["errors", "trust", "wire"],
   qemu: ["errors"],
-  relay: ["errors", "wire", "stream", "pages", "paging", "migration", "link"],
-  agent: ["errors", "pages", "paging", "migration", "qemu", "relay"],
+  relay: ["errors", "trust", "wire", "stream", "pages", "paging", "migration", "link"],
+  agent: ["errors", "trust", "pages", "paging", "migration", "qemu", "relay"],
   bench: ["errors"],
-  cli: ["errors", "stream", "pages", "paging", "migration", "qemu", "relay", "agent", "bench"],
+  cli: ["errors", "trust", "stream", "pages", "paging", "migration", "qemu", "relay", "agent", "bench"],
 };
 const PURE = ["errors", "wire", "stream", "pages", "paging", "migration"];
 const others = (allowed, self) => Object.keys(ARROWS).filter((m) => m !== self && !allowed.includes(m));
@@ -26,7 +27,7 @@ module.exports = {
       name: `arrows-of-${module}`,
       severity: "error",
       from: { path: `^src/${module}/` },
-      to: { path: `^(lab|bench|test)/|^src/(${others(allowed, module).join("|")})/` },
+      to: { path: `^(lab|bench|sim|fuzz|test)/|^src/(${others(allowed, module).join("|")})/` },
     })),
     {
       name: "through-mod-only",

@@ -20,10 +20,10 @@ const BIN = join(ROOT, "node_modules", ".bin");
 const CHECKS = [
   ["biome", "check", "--error-on-warnings", "."],
   ["tsc", "--noEmit"],
-  ["depcruise", "--config", ".dependency-cruiser.cjs", "src", "lab", "bench"],
+  ["depcruise", "--config", ".dependency-cruiser.cjs", "src", "lab", "bench", "sim", "fuzz"],
 ] as const;
 /** In this order: what is quick and near the cause comes first. */
-const LAYERS = ["unit", "property", "qemu", "fault", "browser"];
+const LAYERS = ["unit", "property", "sim", "qemu", "fault", "browser"];
 
 /** More would make tests wait for each other; on a single core even two do. */
 const AT_A_TIME = Math.min(2, availableParallelism());

@@ -58,7 +58,7 @@ function complaints(rule: Rule, files: readonly string[]): string[] {
   return files.flatMap((file) => rule(read(file)).map((complaint) => `${file}: ${complaint}`));
 }
 
-const everything = sources("src", "lab", "bench", "test", "kernels");
+const everything = sources("src", "lab", "bench", "sim", "fuzz", "test", "kernels");
 const src = everything.filter((file) => file.startsWith("src/"));
 const self = relative(ROOT, import.meta.filename);
 

@@ -1,0 +1,2 @@
+/** Identities, certificates and who is authorised: docs/adr/0009-trust.md. */
+export { type Identity, KINDS, type Kind } from "./identity.ts";
