@@ -71,6 +71,9 @@ export interface Fields extends MigrationFields, BenchFields {
   PATH_TOO_LONG: { path: string; bytes: number; bytesMax: number };
   PATH_UNSAFE: { path: string; reason: string };
   AGENT_UNREACHABLE: { path: string; reason: string };
+  FORBIDDEN: { order: string; need: string; have: string };
+  TOO_MANY: { what: string; max: number };
+  AUDIT_BROKEN: { seq: number; problem: string };
   AGENT_RUNNING: { stateDir: string };
   MIGRATION_UNKNOWN: { id: string; host: string };
 }
@@ -465,6 +468,28 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: true,
     say: (f) => `No agent answers at ${f.path}: ${f.reason}`,
     wayOut: "Start one with `godwit agent run`, or name its socket with --socket or GODWIT_SOCKET.",
+  },
+  FORBIDDEN: {
+    http: 403,
+    exit: 3,
+    retry: false,
+    say: (f) => `${f.order} needs the role ${f.need}, and this is ${f.have}`,
+    wayOut: "Use a certificate with that role, or the agent's own socket on its host.",
+  },
+  TOO_MANY: {
+    http: 429,
+    exit: 3,
+    retry: true,
+    say: (f) => `Too many ${f.what}: the agent takes ${f.max}`,
+    wayOut: "Wait a moment and ask again; what runs already is not affected.",
+  },
+  AUDIT_BROKEN: {
+    http: 500,
+    exit: 3,
+    retry: false,
+    say: (f) => `The audit log was changed from outside: at entry ${f.seq} ${f.problem}`,
+    wayOut:
+      "Entries before it can be trusted, later ones cannot. Find out who could write to the state folder.",
   },
   AGENT_RUNNING: {
     http: 409,
