@@ -26,6 +26,8 @@ export interface FaultCase {
    * (the fault came too late, a process did not start): then there is no outcome, and the report says so.
    */
   run(qemu: QemuArtefact, signal: AbortSignal): Promise<FaultSeen>;
+  /** Cases may share hosts and a guest, one after the other: ends those. Called for each case when the last one has run. */
+  end?(): Promise<void>;
 }
 
 /** What was seen after a fault. */
