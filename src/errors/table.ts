@@ -6,11 +6,12 @@
 import type { AboutError } from "./about.ts";
 import { ABOUT_BENCH, type BenchFields } from "./bench.ts";
 import { ABOUT_MIGRATION, type MigrationFields } from "./migration.ts";
+import { ABOUT_TRUST, type TrustFields } from "./trust.ts";
 
 /** Exit codes of every command. */
 export const EXIT = { done: 0, bug: 1, usage: 2, refused: 3, aborted: 4, inDoubt: 5 } as const;
 
-export interface Fields extends MigrationFields, BenchFields {
+export interface Fields extends MigrationFields, BenchFields, TrustFields {
   USAGE: { problem: string };
   PEER_ERROR: { code: string; message: string };
   KERNELS_MISSING: { path: string };
@@ -34,7 +35,6 @@ export interface Fields extends MigrationFields, BenchFields {
   LINK_BUSY: { address: string };
   LINK_PORT: { address: string; reason: string };
   LINK_FORGOTTEN: { address: string };
-  TICKET_REFUSED: { address: string };
   ABORTED_BY_PEER: { reason: string };
   STREAM_INVALID: { rule: string; atByte: number; why?: string };
   STREAM_NOT_QEMU: { firstBytes: string };
@@ -85,6 +85,7 @@ export type About<C extends ErrorCode> = AboutError<Fields[C]>;
 export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
   ...ABOUT_MIGRATION,
   ...ABOUT_BENCH,
+  ...ABOUT_TRUST,
   USAGE: { http: 400, exit: 2, retry: false, say: (f) => f.problem, wayOut: "See the command's --help." },
   PEER_ERROR: {
     http: 502,
@@ -198,7 +199,8 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     exit: 3,
     retry: false,
     say: (f) => `${f.address} is not loopback, and the link is not encrypted`,
-    wayOut: "Give --insecure if the network between the hosts is trusted.",
+    wayOut:
+      "Give --tls DIR (`godwit pki issue` makes one), or --insecure if the network between the hosts is trusted.",
   },
   LINK_FRAME: {
     http: 502,
@@ -227,13 +229,6 @@ export const ABOUT: { readonly [C in ErrorCode]: About<C> } = {
     retry: true,
     say: (f) => `The target relay at ${f.address} does not know this session any more`,
     wayOut: "It was restarted in the middle of the migration: see its log, then migrate again.",
-  },
-  TICKET_REFUSED: {
-    http: 403,
-    exit: 3,
-    retry: false,
-    say: (f) => `The target relay refused the ticket of ${f.address}`,
-    wayOut: "Start both relays with the same ticket; a ticket is good for one migration.",
   },
   ABORTED_BY_PEER: {
     http: 502,

@@ -1,3 +1,6 @@
 /** Identities, certificates and who is authorised: docs/adr/0009-trust.md. */
-export { type Identity, KINDS, type Kind } from "./identity.ts";
+
+export { FILES, type Papers, readFolder } from "./folder.ts";
+export { describeIdentity, type Identity, identityOf, isName, KINDS, type Kind } from "./identity.ts";
 export type { OnRefused, Refused } from "./refused.ts";
+export { ANY_HOST, type Expected, openTls, type Tls } from "./tls.ts";
