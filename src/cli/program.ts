@@ -8,6 +8,7 @@ import { dumpCommand } from "./dump.ts";
 import { migrateCommand } from "./migrate.ts";
 import { cancelCommand, historyCommand, postcopyCommand, statusCommand, watchCommand } from "./migrations.ts";
 import { note } from "./options.ts";
+import { pkiCommand } from "./pki.ts";
 import { relayCommand } from "./relay.ts";
 import { vmCommand } from "./vm.ts";
 
@@ -26,6 +27,7 @@ export function program(): Command {
     .addCommand(historyCommand())
     .addCommand(doctorCommand())
     .addCommand(relayCommand())
+    .addCommand(pkiCommand())
     .addCommand(dumpCommand())
     .addCommand(benchCommand());
   everyCommand(root, (command) => command.exitOverride().showHelpAfterError("(see --help)"));

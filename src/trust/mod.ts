@@ -2,5 +2,6 @@
 
 export { FILES, type Papers, readFolder } from "./folder.ts";
 export { describeIdentity, type Identity, identityOf, isName, KINDS, type Kind } from "./identity.ts";
+export { type Authority, type Issue, issue, makeAuthority } from "./pki.ts";
 export type { OnRefused, Refused } from "./refused.ts";
 export { ANY_HOST, type Expected, openTls, type Tls } from "./tls.ts";
