@@ -1,26 +1,20 @@
 /** TLS by the files of one folder, and the judgement of who is at the other end. docs/adr/0009-trust.md. */
 import { constants, X509Certificate } from "node:crypto";
+import type { Socket, TcpNetConnectOpts } from "node:net";
 import {
   type ConnectionOptions,
+  connect,
   createSecureContext,
+  createServer,
   type Server,
   type TLSSocket,
   type TlsOptions,
 } from "node:tls";
 import { GodwitError, isGodwitError } from "../errors/mod.ts";
+import type { Expected } from "./expected.ts";
 import { folderStamp, type Papers, readFolder } from "./folder.ts";
-import { describeIdentity, type Identity, identityOf, type Kind } from "./identity.ts";
+import { describeIdentity, type Identity, identityOf } from "./identity.ts";
 import type { OnRefused } from "./refused.ts";
-
-/** Whom one end wants at the other. */
-export interface Expected {
-  readonly kinds: readonly Kind[];
-  /** Exactly this one. Without it: of hosts, any in `peers`; of people, anybody with such a certificate. */
-  readonly name?: string | undefined;
-}
-
-/** Any host that the folder's `peers` names. */
-export const ANY_HOST: Expected = { kinds: ["host"] };
 
 /** What OpenSSL calls a certificate out of its time. */
 const OUT_OF_TIME: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
@@ -31,15 +25,6 @@ const UNTRUSTED =
 /** With TLS 1.3 only, and without sessions that are resumed: each handshake shows a certificate and is judged anew. */
 const PROTOCOL = { minVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET } as const;
 
-/**
- * Reads a TLS folder for use.
- * @param warn  told once for each change of the files that cannot be used; what they were before stays in use then
- * @throws GodwitError TLS_FOLDER, TLS_KEY_OPEN
- */
-export function openTls(folder: string, warn: (error: GodwitError) => void = () => undefined): Tls {
-  return new Tls(folder, warn);
-}
-
 /** The files are looked at again at each use, and read again when they have changed. */
 export class Tls {
   readonly folder: string;
@@ -48,6 +33,7 @@ export class Tls {
   #papers: Papers;
   #context: ReturnType<typeof createSecureContext> | undefined;
 
+  /** @throws as `openTls` */
   constructor(folder: string, warn: (error: GodwitError) => void) {
     this.folder = folder;
     this.#warn = warn;
@@ -114,6 +100,31 @@ export class Tls {
         }
       },
     };
+  }
+
+  /**
+   * Connects; 'secureConnect' comes once the server has been judged, and nothing was sent before.
+   * @param options  of `net.connect`, `onread` included
+   */
+  connect(options: TcpNetConnectOpts, expected: Expected, address: string): TLSSocket {
+    return connect({ ...options, ...this.clientOptions(expected, address) } as ConnectionOptions);
+  }
+
+  /**
+   * Makes the server's half of the handshake on connections that another server has accepted. Nobody is authorised yet when it
+   * is done.
+   * @param failed  a handshake that came to nothing; its socket closes by itself
+   * @returns what an accepted connection is given to
+   */
+  acceptor(
+    done: (socket: TLSSocket) => void,
+    failed: (error: Error, socket: TLSSocket) => void,
+  ): (accepted: Socket) => void {
+    const server = createServer(this.serverOptions());
+    this.keepFresh(server);
+    server.on("secureConnection", done).on("tlsClientError", failed);
+    // Documented: a server that does not listen takes connections by this event.
+    return (accepted) => void server.emit("connection", accepted);
   }
 
   /**
