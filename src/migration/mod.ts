@@ -13,9 +13,11 @@ export { RULES, type Rule } from "./convergenceRules.ts";
 export {
   SOURCE_EDGES,
   SOURCE_MAY_RUN,
+  SOURCE_UNRECORDED,
   type SourcePhase,
   TARGET_EDGES,
   TARGET_MAY_RUN,
+  TARGET_RECORDED,
   type TargetPhase,
 } from "./phases.ts";
 export { type RateRange, rateOfPass, STEP_BYTES_PER_SEC } from "./rate.ts";

@@ -33,6 +33,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
       starting: "target is ready",
       refused: "target or precheck refuses",
       aborted: "cancelled",
+      aborting: "source agent restarted: what it had begun is undone",
       lost: "source QEMU died",
     },
   },
@@ -90,6 +91,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     to: {
       completed: "every page has arrived",
       recovering: "a relay, or the target QEMU's connection, is lost",
+      aborting: "target says discarded (its agent restarted before the guest ran); or by order",
       lost: "target QEMU died, or digests differ",
     },
   },
@@ -99,6 +101,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     to: {
       postcopy: "the target takes pages again",
       completed: "target says running: every page had arrived",
+      aborting: "target says discarded (its agent restarted before the guest ran); or by order",
       lost: "source or target QEMU died, or the source's memory cannot be read",
     },
   },
@@ -120,7 +123,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
       committing: "target stands loaded: commit again",
       undoing: "target stands unloaded: ask it to discard again",
       completed: "target says running",
-      aborting: "target says discarded",
+      aborting: "target says discarded; or by order",
       postcopy: "target says postcopy, the relay still carries",
       recovering: "target says postcopy or interrupted, and no relay carries",
       lost: "target says lost, or it was discarded and the source QEMU is dead",
@@ -152,7 +155,7 @@ export type TargetPhase =
 export const TARGET_EDGES: Edges<TargetPhase> = {
   preparing: {
     about: "QEMU is started with -S -incoming defer, and the target relay.",
-    to: { ready: "both listen", discarding: "failure or abort" },
+    to: { ready: "both listen", discarding: "failure, abort, or target agent restarted" },
   },
   ready: {
     about: "Waits for the source relay.",
@@ -168,7 +171,7 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
   },
   loaded: {
     about: "Everything is here. The guest stands still until the source agent commits.",
-    to: { committed: "commit", discarding: "abort, or QEMU died" },
+    to: { committed: "commit", discarding: "abort, QEMU died, or target agent restarted" },
   },
   committed: {
     about: "Recorded: this side owns the guest. `cont` is on its way.",
@@ -185,7 +188,7 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
     to: {
       running: "every page is here",
       interrupted: "the relay or its connection to QEMU is lost, or the source recovers",
-      lost: "QEMU died, or digests differ",
+      lost: "QEMU died, digests differ, or by order",
     },
   },
   interrupted: {
@@ -193,7 +196,7 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
     to: {
       postcopy: "QEMU takes pages again",
       running: "every page had come",
-      lost: "QEMU died, or the source gives up",
+      lost: "QEMU died, the source gives up, or by order",
     },
   },
   running: { about: "The guest runs here and needs nobody else.", to: {} },
@@ -220,5 +223,25 @@ export const TARGET_MAY_RUN: ReadonlySet<TargetPhase> = new Set([
   "postcopy",
   "interrupted",
   "running",
+  "lost",
+]);
+
+/**
+ * Not worth a write to the disk while the guest stands still or an order waits: an agent that restarts treats the record
+ * before in the same way. What matters is on it before: `handover` before post-copy begins, `loaded` before the commit.
+ */
+export const SOURCE_UNRECORDED: ReadonlySet<SourcePhase> = new Set([
+  "starting",
+  "precopy",
+  "switchover",
+  "committing",
+]);
+
+/** Phases whose loss would be a lie after a restart; an older record only makes the move be undone, or recovered. */
+export const TARGET_RECORDED: ReadonlySet<TargetPhase> = new Set([
+  "committed",
+  "postcopy",
+  "running",
+  "discarded",
   "lost",
 ]);

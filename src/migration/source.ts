@@ -61,7 +61,19 @@ export type SourceEvent =
   /** An effect could not be carried out (those after it in the list were not tried). */
   | { readonly type: "failed"; readonly error: WireError }
   | { readonly type: "sourceRuns" }
-  | { readonly type: "sourceStuck"; readonly error: WireError };
+  | { readonly type: "sourceStuck"; readonly error: WireError }
+  /**
+   * The agent is a new one and the state is what the former had recorded. The first event then, with what can be seen now:
+   * whether QEMU is there and calls its migration completed, and whether the relay outlived its agent.
+   */
+  | {
+      readonly type: "restarted";
+      readonly error: WireError;
+      readonly qemu: "gone" | "completed" | "other";
+      readonly carrying: boolean;
+    }
+  /** The user says that the guest shall run here, and that the other host cannot run it (or that was seen). */
+  | { readonly type: "resumeHere"; readonly error: WireError };
 
 export type SourceEffect =
   | "startRelay"
@@ -80,7 +92,10 @@ export type SourceEffect =
   /** Asks the target again after a while: `askAgain`. */
   | "askLater"
   | "askTarget"
-  /** Ends the relay if it still runs, has the target make ready, and starts a relay that brings what is missing: `recovered`. */
+  /**
+   * Ends the relay if it still runs, has the target make ready, and starts a relay that brings what is missing: `recovered`.
+   * When the target needs none, or the source QEMU is dead, only its word: `targetSays`.
+   */
   | "recover"
   /** The same after a while: `recoverAgain`. */
   | "recoverLater"
@@ -169,12 +184,15 @@ function note(state: SourceState, event: SourceEvent): SourceState {
       return { ...state, linkDown: false };
     case "recovered":
       return { ...state, linkDown: false, carrying: true };
+    case "restarted":
+      return { ...state, gone: state.gone || event.qemu === "gone", carrying: event.carrying };
     default:
       return state;
   }
 }
 
 function decide(state: SourceState, event: SourceEvent): Step {
+  if (event.type === "restarted") return restarted(state, event);
   switch (state.phase) {
     case "preparing":
       return preparing(state, event);
@@ -209,6 +227,32 @@ function decide(state: SourceState, event: SourceEvent): Step {
     case "aborted":
     case "lost":
       return [state, []];
+  }
+}
+
+/**
+ * Only what takes no guess. Before `handover` and `loaded` were on record nothing irrevocable was done. A QEMU that is not
+ * completed in `loaded` was never followed by a commit.
+ */
+function restarted(state: SourceState, event: SourceEvent & { type: "restarted" }): Step {
+  switch (state.phase) {
+    case "handover":
+    case "undoing":
+      return askDiscard(state, event.error);
+    case "loaded":
+      if (event.qemu === "other") return abort(state, event.error);
+      return [{ ...state, phase: "committing", wants: "commit" }, ["sendCommit"]];
+    case "committing":
+      return [state, ["sendCommit"]];
+    case "inDoubt":
+      return [state, ["askTarget"]];
+    case "postcopy":
+      // Nobody tells of the link of a relay whose agent is dead: as if it were down, the target is asked again and again.
+      return [{ ...state, linkDown: true }, ["askTarget"]];
+    case "recovering":
+      return [state, state.carrying ? ["askTarget"] : ["recover"]];
+    default:
+      return state.gone ? lost(state, SOURCE_DEAD) : abort(state, event.error);
   }
 }
 
@@ -308,14 +352,16 @@ function releasing(state: SourceState, event: SourceEvent): Step {
 /** committing, undoing, inDoubt: the target agent is the arbiter. */
 function asking(state: SourceState, event: SourceEvent): Step {
   if (event.type === "askAgain" && state.phase === "inDoubt") return [state, ["askTarget"]];
+  if (event.type === "resumeHere" && state.phase === "inDoubt") return resumeHere(state, event.error);
   if (event.type !== "targetSays") return [state, []];
   switch (event.phase) {
     case "running":
       return completed(state);
     case "discarded":
-      return state.gone ? lost(state, SOURCE_DEAD) : abort(state, TARGET_DISCARDED);
+      return neverRan(state);
     case "postcopy":
-      return state.carrying ? [{ ...state, phase: "postcopy" }, []] : recover(state);
+      if (!state.carrying) return recover(state);
+      return [{ ...state, phase: "postcopy" }, state.linkDown ? ["askLater"] : []];
     case "interrupted":
       return recover(state);
     case "lost":
@@ -344,19 +390,22 @@ function postcopy(state: SourceState, event: SourceEvent): Step {
       return [state, state.linkDown ? ["askTarget"] : []];
     case "targetSays":
       if (event.phase === "interrupted") return recover(state);
+      if (event.phase === "postcopy" && !state.carrying) return recover(state);
       if (event.phase === "running") return completed(state);
       if (event.phase === "lost") return lost(state, CARRIER_LOST);
+      if (event.phase === "discarded") return neverRan(state);
       return [state, state.linkDown ? ["askLater"] : []];
+    case "resumeHere":
+      return resumeHere(state, event.error);
     default:
       return [state, []];
   }
 }
 
 function recover(state: SourceState): Step {
-  if (state.gone) return lost(state, SOURCE_DEAD);
   // What arrived wrong is at work there already: bringing the rest would only hide it.
   if (state.equal === false) return lost(state, NOT_PROVEN);
-  return [{ ...state, phase: "recovering", linkDown: false, error: null }, ["recover"]];
+  return [{ ...state, phase: "recovering", linkDown: false, carrying: false, error: null }, ["recover"]];
 }
 
 /** Tried again until it succeeds, or cannot any more. */
@@ -369,7 +418,14 @@ function recovering(state: SourceState, event: SourceEvent): Step {
     case "targetSays":
       if (event.phase === "running") return completed(state);
       if (event.phase === "lost") return lost(state, CARRIER_LOST);
+      if (event.phase === "discarded") return neverRan(state);
+      if (event.phase === "postcopy" && state.carrying)
+        return [{ ...state, phase: "postcopy", linkDown: true }, ["askLater"]];
+      // What is missing there was here.
+      if (event.phase === "interrupted" && state.gone) return lost(state, SOURCE_DEAD);
       return [state, ["recoverLater"]];
+    case "resumeHere":
+      return resumeHere(state, event.error);
     case "failed":
       return hopeless(event.error) ? lost(state, event.error) : [state, ["recoverLater"]];
     case "relayEnded":
@@ -379,7 +435,8 @@ function recovering(state: SourceState, event: SourceEvent): Step {
       // Perhaps because the new relay there has ended, too.
       return [state, ["recoverLater"]];
     case "sourceGone":
-      return lost(state, event.error);
+      // Perhaps every page has crossed: the target knows.
+      return [state, ["recoverLater"]];
     default:
       return [state, []];
   }
@@ -392,6 +449,16 @@ function hopeless({ code }: WireError): boolean {
 
 function abort(state: SourceState, error: WireError): Step {
   return [{ ...fail(state, error), phase: "aborting" }, ["discardTarget", "stopRelay", "resumeSource"]];
+}
+
+/** The target agent's word: its guest has not run and will not. */
+function neverRan(state: SourceState): Step {
+  return state.gone ? lost(state, SOURCE_DEAD) : abort(state, TARGET_DISCARDED);
+}
+
+/** By order, which is the first error of the report whatever came before it. */
+function resumeHere(state: SourceState, error: WireError): Step {
+  return state.gone ? [state, []] : abort({ ...state, error: null }, error);
 }
 
 function askDiscard(state: SourceState, error: WireError): Step {

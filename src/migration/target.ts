@@ -35,8 +35,20 @@ export type TargetEvent =
   | { readonly type: "recover" }
   /** QEMU takes pages again. */
   | { readonly type: "recovered" }
+  /** By the user: what is missing here will not come any more. */
+  | { readonly type: "giveUp"; readonly error: WireError }
   /** Nobody connected in time. */
   | { readonly type: "timeout" }
+  /**
+   * The agent is a new one and the state is what the former had recorded. The first event then, with what can be seen now:
+   * whether QEMU is there and calls its migration completed, and whether the relay outlived its agent.
+   */
+  | {
+      readonly type: "restarted";
+      readonly error: WireError;
+      readonly qemu: "gone" | "completed" | "other";
+      readonly carrying: boolean;
+    }
   /** QEMU, relay, sockets and files of the attempt are gone. */
   | { readonly type: "ended" };
 
@@ -84,10 +96,14 @@ function note(state: TargetState, event: TargetEvent): TargetState {
   if (event.type === "targetLoaded") return { ...state, delivered: true };
   if (event.type === "relayEnded") return { ...state, relayGone: true };
   if (event.type === "recovered") return { ...state, relayGone: false };
-  return state;
+  if (event.type !== "restarted") return state;
+  // What was not committed is not judged by QEMU's word: the verdict on the digests is not on record.
+  const delivered = state.delivered || (TARGET_MAY_RUN.has(state.phase) && event.qemu === "completed");
+  return { ...state, delivered, relayGone: !event.carrying };
 }
 
 function decide(state: TargetState, event: TargetEvent): Step {
+  if (event.type === "restarted") return restarted(state, event);
   switch (state.phase) {
     case "preparing":
       if (event.type === "started") return [{ ...state, phase: "ready" }, []];
@@ -122,6 +138,18 @@ function decide(state: TargetState, event: TargetEvent): Step {
   }
 }
 
+/** What was not committed never ran here: it is discarded. What was goes on with whatever brings its pages. */
+function restarted(state: TargetState, event: TargetEvent & { type: "restarted" }): Step {
+  if (targetSettled(state.phase)) return [state, []];
+  if (state.phase === "discarding") return [state, ["endTarget"]];
+  if (!TARGET_MAY_RUN.has(state.phase)) return end(state, event.error);
+  if (event.qemu === "gone") return [{ ...fail(state, event.error), phase: "lost" }, []];
+  if (state.phase === "committed") return commit(state);
+  if (state.delivered) return [{ ...state, phase: "running" }, ["registerVm"]];
+  // The former agent may have ended before it registered the VM.
+  return [{ ...state, phase: state.relayGone ? "interrupted" : state.phase }, ["registerVm"]];
+}
+
 function loading(state: TargetState, event: TargetEvent): Step {
   if (event.type === "packageLoaded" && state.equal !== false) return commit(state);
   if (event.type === "targetLoaded") {
@@ -152,6 +180,7 @@ function running({ delivered, relayGone }: TargetState): TargetPhase {
 
 /** What ends a guest that has run or may have run here. */
 function breakdown(state: TargetState, event: TargetEvent): Step | undefined {
+  if (event.type === "giveUp") return [{ ...fail(state, event.error), phase: "lost" }, []];
   const corrupt = event.type === "relayEnded" && state.equal === false;
   if (event.type !== "targetGone" && !corrupt) return undefined;
   return [{ ...fail(state, event.error ?? NOT_PROVEN), phase: "lost" }, []];

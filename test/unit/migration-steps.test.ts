@@ -19,6 +19,7 @@ import {
   TARGET_EDGES,
   type TargetEffect,
   type TargetEvent,
+  type TargetPhase,
   targetStart,
   targetStep,
 } from "../../src/migration/mod.ts";
@@ -199,9 +200,13 @@ test("post-copy that lost its relay is recovered, again and again, until it cann
     [{ type: "targetSays", phase: "running" }, "completed"],
     [{ type: "targetSays", phase: "lost" }, "lost"],
     [{ type: "failed", error: { ...ERROR, code: "GUEST_MEMORY_CLOSED" } }, "lost"],
-    [{ type: "sourceGone", error: ERROR }, "lost"],
   ] as const;
   for (const [event, phase] of ends) assert.equal(sourceStep(again.state, event)[0].phase, phase);
+  // Every page may have crossed before the source died: only the target knows.
+  const [dead, asks] = sourceStep(again.state, { type: "sourceGone", error: ERROR });
+  assert.deepEqual([dead.phase, asks], ["recovering", ["recoverLater"]]);
+  assert.equal(sourceStep(dead, { type: "targetSays", phase: "interrupted" })[0].phase, "lost");
+  assert.equal(sourceStep(dead, { type: "targetSays", phase: "running" })[0].phase, "completed");
 });
 
 test("while the link is down in post-copy the target is asked whether its relay still is", () => {
@@ -285,5 +290,89 @@ test("every edge leads to a phase of the table, and every phase but the first ca
   for (const edges of [SOURCE_EDGES, TARGET_EDGES] as Record<string, { to: object }>[]) {
     const reached = new Set(["preparing", ...Object.values(edges).flatMap(({ to }) => Object.keys(to))]);
     assert.deepEqual([...reached].sort(), Object.keys(edges).sort());
+  }
+});
+
+/** What an agent that starts again makes of a source record in this phase. */
+function sourceAgain(
+  phase: SourceState["phase"],
+  seen: { qemu?: "gone" | "completed" | "other"; carrying?: boolean } = {},
+) {
+  const before: SourceState = { ...sourceStart(PRECOPY), phase, equal: true, delivered: true };
+  const { qemu = "other", carrying = false } = seen;
+  const [state, effects] = sourceStep(before, { type: "restarted", error: ERROR, qemu, carrying });
+  return { phase: state.phase, effects, state };
+}
+
+test("a source agent that starts again undoes what nothing irrevocable had followed", () => {
+  const undone = { phase: "aborting", effects: ["discardTarget", "stopRelay", "resumeSource"] };
+  for (const phase of ["preparing", "aborting", "loaded"] as const) {
+    const { state, ...again } = sourceAgain(phase);
+    assert.deepEqual(again, undone, phase);
+    assert.equal(reportedError(state)?.code, "TEST");
+  }
+  assert.equal(sourceAgain("preparing", { qemu: "gone" }).phase, "lost");
+});
+
+test("a source agent that starts again asks the arbiter where only that knows", () => {
+  for (const qemu of ["completed", "gone"] as const) {
+    const { phase, effects } = sourceAgain("loaded", { qemu });
+    assert.deepEqual({ phase, effects }, { phase: "committing", effects: ["sendCommit"] }, qemu);
+  }
+  assert.deepEqual(sourceAgain("inDoubt").effects, ["askTarget"]);
+  for (const phase of ["handover", "undoing"] as const)
+    assert.deepEqual(sourceAgain(phase).effects, ["askDiscard"]);
+  assert.deepEqual(sourceAgain("postcopy").effects, ["askTarget"]);
+  assert.deepEqual(sourceAgain("postcopy", { qemu: "gone" }).effects, ["askTarget"]);
+  assert.deepEqual(sourceAgain("recovering").effects, ["recover"]);
+  assert.deepEqual(sourceAgain("recovering", { carrying: true }).effects, ["askTarget"]);
+});
+
+test("a relay that outlived its agent is left to its work; where there is none the move is recovered", () => {
+  const says = (state: SourceState, phase: "postcopy" | "discarded") =>
+    sourceStep(state, { type: "targetSays", phase });
+  const [carried, waits] = says(sourceAgain("postcopy", { carrying: true }).state, "postcopy");
+  assert.deepEqual([carried.phase, waits], ["postcopy", ["askLater"]]);
+  const [alone, recovers] = says(sourceAgain("postcopy").state, "postcopy");
+  assert.deepEqual([alone.phase, recovers], ["recovering", ["recover"]]);
+  const [undone] = says(sourceAgain("postcopy").state, "discarded");
+  assert.equal(undone.phase, "aborting", "the target's agent restarted before its guest ran");
+});
+
+test("by order the source resumes out of a doubt and out of post-copy, and the report says so", () => {
+  for (const phase of ["inDoubt", "postcopy", "recovering"] as const) {
+    const before: SourceState = { ...sourceStart(PRECOPY), phase, error: { ...ERROR, code: "FIRST" } };
+    const [after] = sourceStep(before, { type: "resumeHere", error: ERROR });
+    assert.deepEqual([after.phase, after.error?.code], ["aborting", "TEST"]);
+    assert.equal(sourceStep({ ...before, gone: true }, { type: "resumeHere", error: ERROR })[0].phase, phase);
+  }
+  const committing: SourceState = { ...sourceStart(PRECOPY), phase: "committing" };
+  assert.equal(sourceStep(committing, { type: "resumeHere", error: ERROR })[0].phase, "committing");
+});
+
+test("a target agent that starts again discards what was not committed, and goes on with what was", () => {
+  const again = (
+    phase: TargetPhase,
+    seen: { qemu?: "gone" | "completed" | "other"; carrying?: boolean; delivered?: boolean } = {},
+  ) => {
+    const { qemu = "other", carrying = false, delivered = false } = seen;
+    const before = { ...targetStart(), phase, delivered, equal: true };
+    const [state, effects] = targetStep(before, { type: "restarted", error: ERROR, qemu, carrying });
+    return [state.phase, ...effects];
+  };
+  assert.deepEqual(again("preparing"), ["discarding", "endTarget"]);
+  assert.deepEqual(again("preparing", { qemu: "completed" }), ["discarding", "endTarget"]);
+  assert.deepEqual(again("committed", { delivered: true }), ["committed", "contTarget"]);
+  assert.deepEqual(again("committed", { qemu: "gone", delivered: true }), ["lost"]);
+  assert.deepEqual(again("postcopy", { carrying: true }), ["postcopy", "registerVm"]);
+  assert.deepEqual(again("postcopy"), ["interrupted", "registerVm"]);
+  assert.deepEqual(again("postcopy", { qemu: "completed" }), ["running", "registerVm"]);
+  for (const phase of ["running", "discarded", "lost"] as const) assert.deepEqual(again(phase), [phase]);
+});
+
+test("by order the target gives up what is missing", () => {
+  for (const phase of ["postcopy", "interrupted"] as const) {
+    const [state] = targetStep({ ...targetStart(), phase }, { type: "giveUp", error: ERROR });
+    assert.deepEqual([state.phase, state.error], ["lost", ERROR]);
   }
 });
