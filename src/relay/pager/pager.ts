@@ -318,7 +318,7 @@ export class Pager {
         this.#pack();
       } else break;
     }
-    if (pace.inFlightBytes >= windowBytes / 2) pace.limited();
+    if (pace.inFlightBytes >= windowBytes / 2) pace.limited(now());
     this.#pushZeros();
     this.#settle();
   }
