@@ -12,7 +12,7 @@ export interface Stray {
 }
 
 /**
- * Everything a demo or bench leaves on this host is in one temporary folder, and every process that this one starts
+ * Everything a demo, bench or soak leaves on this host is in one temporary folder, and every process that this one starts
  * from now on, or that those start (agents, relays, QEMUs in sessions of their own), inherits the folder's name in its
  * environment. So all of them can be found again, whoever started them and however far they got.
  */
@@ -22,7 +22,7 @@ export class Sandbox {
   readonly #lastResort = () => this.#endNow();
 
   /** @param name  for the folder and the mark: two kinds of sandboxes do not take each other's processes */
-  constructor(name: "demo" | "bench" = "demo") {
+  constructor(name: "demo" | "bench" | "soak" | "faults" = "demo") {
     const mark = `GODWIT_${name.toUpperCase()}`;
     this.dir = mkdtempSync(join(tmpdir(), `godwit-${name}-`));
     process.env[mark] = this.dir;

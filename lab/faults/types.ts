@@ -7,6 +7,15 @@ export type FaultSystem = "godwit" | "stock";
 /** Where vCPUs were seen running once all had settled, or at any time together. */
 export type Runs = "source" | "target" | "none" | "both";
 
+/**
+ * What must hold after a case, besides the invariants (never two, no corrupt page, nothing untrue said):
+ * - survives: the guest runs on exactly one side, and its next migration works;
+ * - completes: the same, and the move has completed (the target runs, the digests are equal);
+ * - source: the same, and it is the source that goes on;
+ * - mayBeLost: as survives, or no guest is left and that is what was said: the only copy of some of it was destroyed.
+ */
+export type FaultPromise = "survives" | "completes" | "source" | "mayBeLost";
+
 export interface FaultCase {
   /** Unique and stable: "precopy/pass/kill source relay". `--only` takes a part of it. */
   readonly name: string;
@@ -18,6 +27,8 @@ export interface FaultCase {
   readonly moment: string;
   /** What is done: "kill source relay", "cut 2 s", ... */
   readonly fault: string;
+  /** Default: survives. Of stock QEMU nothing is promised. */
+  readonly promise?: FaultPromise;
   /** Also run, as part of a small selection, by `npm test`. */
   readonly slice?: boolean;
   /**
@@ -63,6 +74,9 @@ export interface FaultRow {
   readonly qemu: string;
   readonly seen: FaultSeen | null;
   readonly problem: string | null;
-  /** By the promise for this case (src of it: `lab/faults/promise.ts`); stock has none: null. */
+  readonly promise: FaultPromise | null;
+  /** Whether the promise was kept (`lab/faults/promise.ts`); null: there is none (stock), or nothing was seen. */
   readonly kept: boolean | null;
+  /** When it was run, ISO 8601 in UTC. */
+  readonly at: string;
 }

@@ -1,0 +1,3 @@
+import type { FaultCase } from "./types.ts";
+
+export const killCases: readonly FaultCase[] = [];
