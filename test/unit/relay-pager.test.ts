@@ -382,6 +382,16 @@ describe("the pager", () => {
     w.close();
   });
 
+  test("what is left to come need not be a whole run of records to be taken", () => {
+    const w = world({ order: "demand", poolPages: 70 });
+    w.pager.discard(BLOCK, 0, 70 * PAGE_BYTES);
+    w.pager.begin();
+    const solid = (page: number) => Buffer.alloc(PAGE_BYTES, `solid ${page} `);
+    assert.equal(w.give(upTo(64), solid), -1);
+    assert.ok(w.pager.hasRoom, "for the last six");
+    w.close();
+  });
+
   test("a page that the target had crosses as what changed, also when nothing did", async () => {
     const bases = upTo(40);
     const w = world({ bases });

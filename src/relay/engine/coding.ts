@@ -25,7 +25,7 @@ import {
   PAGES_PREFIX_BYTES,
   PagesForm,
 } from "../../wire/mod.ts";
-import { Pager } from "../pager/pager.ts";
+import { Pager, POOL_BYTES_MIN } from "../pager/pager.ts";
 import { BatchRoom } from "./batches.ts";
 import { blindKernels, type Colliding } from "./colliding.ts";
 import { ASIDE } from "./effort.ts";
@@ -269,7 +269,7 @@ export class CodingEngine implements SourceEngine {
 
   #makePager({ numbers, store, encoder }: Tables): Pager | undefined {
     const { memory, pushOrder, outgoing, packer, link, room, settled } = this.#options;
-    if (memory.pool.bytes === 0) return undefined;
+    if (memory.pool.bytes < POOL_BYTES_MIN) return undefined;
     if (this.#blocks.some(({ pageBytes }) => (pageBytes ?? SERVED_PAGE_BYTES) !== SERVED_PAGE_BYTES))
       return undefined;
     return new Pager({

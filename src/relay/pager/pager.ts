@@ -22,6 +22,8 @@ import { ZeroRate } from "./zeroRate.ts";
 
 /** Pages that one run of records may hold: as many must fit into the pool before more is read. */
 const RUN_PAGES = 64;
+/** With a smaller pool nothing could ever be read. */
+export const POOL_BYTES_MIN = RUN_PAGES * PAGE_BYTES;
 /** A frame of pushes is a part of what may be on its way, and has so many pages. */
 const FRAMES_IN_WINDOW = 3;
 const PAGES_MIN = 2;
@@ -130,7 +132,8 @@ export class Pager {
 
   /** Whether another run of records can be taken. */
   get hasRoom(): boolean {
-    return this.#pool.room >= RUN_PAGES;
+    const toCome = this.#missing.count - this.#waiting.count - this.#zeros.count;
+    return this.#pool.room >= Math.min(RUN_PAGES, toCome);
   }
 
   /**
