@@ -21,7 +21,7 @@ export interface Verdict {
  * VM_UNKNOWN when the guest's QEMU has ended.
  */
 export async function guestVerifies(
-  host: DemoHost,
+  host: Pick<DemoHost, "name" | "client">,
   vm: string,
   passes: number,
   signal: AbortSignal,
