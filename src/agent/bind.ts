@@ -29,6 +29,7 @@ export async function listenPrivately(fastify: FastifyInstance, path: string): P
 
 /**
  * Listens for other agents; returns HOST:PORT as bound. Plain HTTP goes beyond loopback only when the user says so.
+ * @param insecure  also true where the server speaks TLS
  * Errors: USAGE, LINK_INSECURE, SOCKET_TAKEN.
  */
 export async function listenForPeers(
@@ -36,14 +37,20 @@ export async function listenForPeers(
   address: string,
   insecure: boolean,
 ): Promise<string> {
-  const { host, port } = splitAddress(address);
+  const { host } = splitAddress(address);
   if (!insecure && !isLoopback(host)) throw new GodwitError("LINK_INSECURE", { address });
+  return listenAt(fastify, address, "--peer");
+}
+
+/** Listens on HOST:PORT; returns it as bound. Errors: USAGE naming the option, SOCKET_TAKEN. */
+export async function listenAt(fastify: FastifyInstance, address: string, option: string): Promise<string> {
+  const { host, port } = splitAddress(address);
   try {
     await fastify.listen({ host, port });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "EADDRINUSE") throw new GodwitError("SOCKET_TAKEN", { path: address }, { cause: error });
-    throw new GodwitError("USAGE", { problem: `--peer ${address}: ${message}` }, { cause: error });
+    throw new GodwitError("USAGE", { problem: `${option} ${address}: ${message}` }, { cause: error });
   }
   const bound = fastify.server.address() as AddressInfo;
   return `${host.includes(":") ? `[${host}]` : host}:${bound.port}`;

@@ -5,6 +5,7 @@
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { Monitor, QemuCommand, ResolvedSpec, VmSpec } from "../qemu/mod.ts";
+import type { OnRefused, Tls } from "../trust/mod.ts";
 import type { RelayPorts } from "./migrate/relayPorts.ts";
 import type { SpareRelay } from "./migrate/spareRelay.ts";
 
@@ -96,6 +97,11 @@ export interface VmRegistry {
   confirm(vm: Vm): Promise<void>;
   /** Ends the QEMU (quit, then SIGKILL) and forgets the VM with its folder. Safe to call when QEMU is gone already. */
   discard(vm: Vm): Promise<void>;
+  /**
+   * A VM of an agent before this one, perhaps one that did not answer yet when this agent started; null: its QEMU has ended.
+   * Errors: those of its monitor while it lives and does not answer.
+   */
+  takeOver(name: string): Promise<Vm | null>;
   /** Takes the VM for one purpose ("migration m-123"); returns the release. Errors: VM_UNKNOWN, VM_BUSY naming who has it. */
   claim(name: string, purpose: string): () => void;
 }
@@ -152,6 +158,10 @@ export interface AgentContext {
   readonly peerAddress: string | null;
   /** The user accepts plain connections beyond loopback. */
   readonly insecure: boolean;
+  /** Certificates for everything that crosses the network; null: plain. */
+  readonly tls: Tls | null;
+  /** Told of each peer that was turned away; the audit log is behind it. */
+  readonly onRefused: OnRefused;
   /** Where relays of arriving VMs listen. */
   readonly relayPorts: RelayPorts;
   /** Where the process of a move's relay comes from. */

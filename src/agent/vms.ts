@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { GodwitError } from "../errors/mod.ts";
@@ -119,18 +119,25 @@ export class Vms implements VmRegistry {
   /** Finds the VMs of an earlier agent again; folders of those that have ended are removed. */
   async reopen(): Promise<void> {
     for (const name of readdirSync(this.#options.dir)) {
-      const dir = join(this.#options.dir, name);
       try {
-        const found = await reopenVm(dir);
-        if (found === null) {
-          this.#with.log.warn({ vm: name, qemuSays: logTail(vmPaths(dir).log) }, "VM has ended meanwhile");
-          rmSync(dir, { recursive: true, force: true });
-        } else await this.#watch(found, { incoming: found.incoming, past: true });
+        await this.takeOver(name);
       } catch (error) {
         // It lives and does not answer: its folder stays, so that its name is not given away.
         this.#with.log.error({ err: error, vm: name }, "VM not taken over");
       }
     }
+  }
+
+  async takeOver(name: string): Promise<VmEntry | null> {
+    const known = this.#entries.get(name);
+    if (known !== undefined) return known;
+    const dir = this.dirOf(name);
+    if (!existsSync(dir)) return null;
+    const found = await reopenVm(dir);
+    if (found !== null) return this.#watch(found, { incoming: found.incoming, past: true });
+    this.#with.log.warn({ vm: name, qemuSays: logTail(vmPaths(dir).log) }, "VM has ended meanwhile");
+    rmSync(dir, { recursive: true, force: true });
+    return null;
   }
 
   /** Lets go of all VMs; they go on. */

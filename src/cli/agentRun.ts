@@ -7,6 +7,8 @@ interface Flags {
   socket?: string;
   peer?: string;
   insecure?: boolean;
+  api?: string;
+  tls?: string;
   relayPorts?: string;
   stateDir?: string;
   qemu?: string;
@@ -28,6 +30,11 @@ export function agentRunCommand(): Command {
       "--relay-ports <min-max>",
       "ports for the relays of arriving VMs, one each, such as 7710-7719 for a firewall (default: any free port)",
     )
+    .option(
+      "--tls <dir>",
+      "TLS 1.3 for everything between hosts: a folder with ca.pem, cert.pem, key.pem, peers (`godwit pki issue` makes it)",
+    )
+    .option("--api <host:port>", "the API over TCP, too, for people with a certificate; needs --tls")
     .option("--insecure", "allow plain connections beyond loopback: the network between the hosts is trusted")
     .option("--state-dir <dir>", "where state is kept (default: ~/.local/state/godwit)")
     .option("--qemu <binary>", "QEMU to run VMs with")
@@ -38,6 +45,7 @@ export function agentRunCommand(): Command {
     run,
     "godwit agent run --peer 127.0.0.1:7700",
     "godwit agent run --host beta --peer 10.0.0.2:7700 --insecure --state-dir /var/lib/godwit",
+    "godwit agent run --peer 10.0.0.2:7700 --api 10.0.0.2:7701 --tls /etc/godwit/tls",
     "godwit agent run --peer 10.0.0.2:7700 --relay-ports 7710-7719 --insecure",
   );
   return new Command("agent").description("the agent, one per host").addCommand(run);
@@ -46,15 +54,15 @@ export function agentRunCommand(): Command {
 async function start(flags: Flags): Promise<void> {
   const { default: pino } = await import("pino");
   const log = pino({ level: flags.logLevel }, pino.destination({ fd: 2, sync: true }));
-  const { host, socket, peer, insecure, relayPorts, stateDir } = flags;
+  const { host, socket, peer, insecure, api, tls, relayPorts, stateDir } = flags;
   const qemu = flags.qemu === undefined ? undefined : { binary: flags.qemu, args: flags.qemuArg ?? [] };
   const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
     process.once("SIGTERM", resolve);
     process.once("SIGINT", resolve);
   });
-  const agent = await runAgent({ host, socket, peer, insecure, relayPorts, stateDir, qemu, log });
+  const agent = await runAgent({ host, socket, peer, insecure, api, tls, relayPorts, stateDir, qemu, log });
   note(
-    `agent ready: API at ${agent.socket}${agent.peerAddress ? `, other agents at ${agent.peerAddress}` : ""}`,
+    `agent ready: API at ${agent.socket}${agent.apiAddress ? ` and ${agent.apiAddress}` : ""}${agent.peerAddress ? `, other agents at ${agent.peerAddress}` : ""}`,
   );
   log.info({ signal: await stopAsked }, "stopping; VMs go on");
   await agent.stop();

@@ -72,7 +72,7 @@ export interface Fields extends MigrationFields, BenchFields, TrustFields {
   PATH_UNSAFE: { path: string; reason: string };
   AGENT_UNREACHABLE: { path: string; reason: string };
   FORBIDDEN: { order: string; need: string; have: string };
-  TOO_MANY: { what: string; max: number };
+  TOO_MANY: { what: string; max: string };
   AUDIT_BROKEN: { seq: number; problem: string };
   AGENT_RUNNING: { stateDir: string };
   MIGRATION_UNKNOWN: { id: string; host: string };
