@@ -7,7 +7,10 @@ export function isLoopback(host: string): boolean {
   return net.isIPv4(host) && host.startsWith("127.");
 }
 
-/** @throws GodwitError LINK_INSECURE when plain TCP would leave this host and that was not allowed */
-export function refuseInsecure(host: string, port: number, insecure: boolean): void {
-  if (!insecure && !isLoopback(host)) throw new GodwitError("LINK_INSECURE", { address: `${host}:${port}` });
+/**
+ * @param allowed  TLS is used, or the user trusts the network
+ * @throws GodwitError LINK_INSECURE when plain TCP would leave this host and that was not allowed
+ */
+export function refuseInsecure(host: string, port: number, allowed: boolean): void {
+  if (!allowed && !isLoopback(host)) throw new GodwitError("LINK_INSECURE", { address: `${host}:${port}` });
 }

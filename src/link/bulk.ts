@@ -270,11 +270,17 @@ export class BulkReader {
 
 /**
  * Reads a client socket in bulk.
+ * @param connect  makes the socket in another way, with TLS for example; it must mind `onread`
  * @returns the reader; its `socket` is connecting (add 'connect', 'error' and 'close' listeners at once)
  */
-export function connectBulk(options: net.NetConnectOpts, arena: Arena, consumer: BulkConsumer): BulkReader {
+export function connectBulk<O extends net.NetConnectOpts>(
+  options: O,
+  arena: Arena,
+  consumer: BulkConsumer,
+  connect: (options: O) => net.Socket = net.connect,
+): BulkReader {
   const reader = new BulkReader(arena, consumer);
-  reader.bind(net.connect({ ...options, onread: reader.onread }));
+  reader.bind(connect({ ...options, onread: reader.onread }));
   return reader;
 }
 

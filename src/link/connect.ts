@@ -13,7 +13,7 @@ import {
   VERSION_MIN,
 } from "../wire/mod.ts";
 import { refuseInsecure } from "./address.ts";
-import { Connection, type FrameView } from "./connection.ts";
+import { Connection, type ConnectionHandler, type FrameView } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import { type LinkOptions, TIMING, type Timing } from "./options.ts";
 import type { Link, LinkHandler } from "./types.ts";
@@ -30,11 +30,11 @@ export interface ConnectedLink {
 /**
  * Opens a session. Fails fast: a target that does not answer is not tried again before the session exists.
  * @param handler gets nothing before the promise resolves, except when the peer speaks in the same turn
- * @throws GodwitError LINK_INSECURE, LINK_UNREACHABLE, LINK_VERSION, LINK_BUSY, TICKET_REFUSED, LINK_FRAME or what the
- *   target gave as its reason
+ * @throws GodwitError LINK_INSECURE, LINK_UNREACHABLE, LINK_VERSION, LINK_BUSY, TICKET_REFUSED, TICKET_EXPIRED, TICKET_USED,
+ *   LINK_FRAME, those of TLS (src/errors/trust.ts), or what the target gave as its reason
  */
 export async function connectLink(options: LinkOptions, handler: LinkHandler): Promise<ConnectedLink> {
-  refuseInsecure(options.host, options.port, options.insecure);
+  refuseInsecure(options.host, options.port, options.insecure || options.tls !== undefined);
   const connector = new Connector(options);
   connector.endpoint.handleWith(handler);
   const greeting = await connector.open();
@@ -103,6 +103,7 @@ class Connector {
   async #reconnect(): Promise<void> {
     const lostAtMs = this.#now();
     let backoffMs = this.#timing.backoffMsMin;
+    let refusal: GodwitError | undefined;
     while (this.endpoint.isOpen) {
       const answer = await this.#resume(lostAtMs + this.endpoint.reconnectForMs);
       if ("taken" in answer || !this.endpoint.isOpen) return;
@@ -110,11 +111,12 @@ class Connector {
         this.endpoint.fail(answer.failed);
         return;
       }
+      if (answer.failed.code.startsWith("TLS_")) refusal = answer.failed;
       // Asked anew each time: who takes part in the session may have changed it.
       const leftMs = lostAtMs + this.endpoint.reconnectForMs - this.#now();
       if (leftMs <= 0) {
         const afterMs = Math.round(this.#now() - lostAtMs);
-        this.endpoint.fail(new GodwitError("LINK_LOST", { address: this.#address, afterMs }));
+        this.endpoint.fail(refusal ?? new GodwitError("LINK_LOST", { address: this.#address, afterMs }));
         return;
       }
       await this.#sleep(Math.min(leftMs, backoffMs * (0.5 + this.#random())));
@@ -163,7 +165,7 @@ class Connector {
       answered = true;
       resolve(answer);
     };
-    const connection = Connection.connect(this.#options.host, this.#options.port, {
+    const handler: ConnectionHandler = {
       frame: (frame) => {
         if (answered) return undefined;
         if (frame.kind === SessionKind.reject) {
@@ -179,12 +181,15 @@ class Connector {
         return undefined;
       },
       peerEnded: () => connection.destroy("it closed the connection without an answer"),
-      closed: (reason, fault) => {
+      closed: (reason, fault, refusal) => {
         if (answered) return;
-        if (fault === undefined) settle(unreachable(reason));
+        if (refusal !== undefined) settle({ failed: refusal, final: false });
+        else if (fault === undefined) settle(unreachable(reason));
         else settle({ failed: new GodwitError("LINK_FRAME", { rule: fault }), final: false });
       },
-    });
+    };
+    const { host, port, tls } = this.#options;
+    const connection = Connection.connect(host, port, handler, tls);
     this.#attempt = connection;
     let timer = setTimeout(() => connection.destroy("no connection in time"), within(this.#timing.connectMs));
     connection.onceConnected(() => {
@@ -199,7 +204,9 @@ class Connector {
     const fault = decodeFault(payload);
     if (typeof fault === "string") return fault;
     if (fault.code === FINISHED && this.endpoint.peerIsDone()) return { taken: new Uint8Array(0) };
-    if (fault.code !== "LINK_VERSION") return { failed: GodwitError.fromWire(fault), final: true };
+    // What is wrong with a certificate can be mended while the session waits.
+    const final = !fault.code.startsWith("TLS_");
+    if (fault.code !== "LINK_VERSION") return { failed: GodwitError.fromWire(fault), final };
     // "Ours" and "theirs" were said from the other side.
     const { ours, theirs } = fault.fields;
     const failed = new GodwitError("LINK_VERSION", { ours: String(theirs), theirs: String(ours) });

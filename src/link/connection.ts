@@ -1,9 +1,11 @@
-/** One TCP connection of a link: frames in, frames out, its life. Sessions outlive it. */
+/** One TCP connection of a link, plain or with TLS: frames in, frames out, its life. Sessions outlive it. */
 import type net from "node:net";
 import { crc32 } from "node:zlib";
+import type { GodwitError } from "../errors/mod.ts";
 import { encodeFrame, type FrameFault, type FrameKind, FrameParser } from "../wire/mod.ts";
 import { Arena } from "./arena.ts";
 import { acceptBulk, type BulkReader, connectBulk } from "./bulk.ts";
+import type { LinkTls } from "./options.ts";
 import type { OutFrame } from "./outbox.ts";
 import { BulkWriter } from "./writer.ts";
 
@@ -27,8 +29,11 @@ export interface ConnectionHandler {
   frame(frame: FrameView): string | undefined;
   /** The peer will write no more. */
   peerEnded(): void;
-  /** The socket is closed and reads none of our memory any more. Once. */
-  closed(reason: string, fault: string | undefined): void;
+  /**
+   * The socket is closed and reads none of our memory any more. Once.
+   * @param refusal  of a connection that we made: TLS was the reason
+   */
+  closed(reason: string, fault: string | undefined, refusal?: GodwitError): void;
 }
 
 export class Connection {
@@ -38,7 +43,9 @@ export class Connection {
   readonly #writer: BulkWriter;
   readonly #parser = new FrameParser(crc32);
   #handler: ConnectionHandler;
+  readonly #tls: LinkTls | undefined;
   #reason: string | undefined;
+  #refusal: GodwitError | undefined;
   #fault: string | undefined;
   #closed = false;
   #inSession = false;
@@ -49,10 +56,12 @@ export class Connection {
   private constructor(
     address: string,
     handler: ConnectionHandler,
+    tls: LinkTls | undefined,
     start: (arena: Arena, consume: (m: Uint8Array, s: number, e: number) => number) => BulkReader,
   ) {
     this.address = address;
     this.#handler = handler;
+    this.#tls = tls;
     const arena = new Arena(new Uint8Array(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
     this.#reader = start(arena, (memory, from, to) => this.#consume(memory, from, to));
     this.#socket = this.#reader.socket;
@@ -60,23 +69,31 @@ export class Connection {
     this.#socket.setNoDelay(true);
     this.#socket.on("error", (error) => {
       this.#reason ??= error.message;
+      this.#refusal ??= tls?.tls.explain(error, address);
     });
     this.#socket.on("end", () => this.#handler.peerEnded());
     this.#socket.once("close", () => {
       this.#closed = true;
-      this.#handler.closed(this.#reason ?? "the connection was closed", this.#fault);
+      this.#handler.closed(this.#reason ?? "the connection was closed", this.#fault, this.#refusal);
     });
   }
 
-  static connect(host: string, port: number, handler: ConnectionHandler): Connection {
-    return new Connection(`${host}:${port}`, handler, (arena, consume) =>
-      connectBulk({ host, port, allowHalfOpen: true }, arena, { consume }),
+  static connect(host: string, port: number, handler: ConnectionHandler, tls?: LinkTls): Connection {
+    const address = `${host}:${port}`;
+    return new Connection(address, handler, tls, (arena, consume) =>
+      connectBulk(
+        { host, port, allowHalfOpen: true },
+        arena,
+        { consume },
+        tls && ((options) => tls.tls.connect(options, tls.expected, address)),
+      ),
     );
   }
 
+  /** @param accepted  with TLS: the handshake is over, and who is there has been judged */
   static accept(accepted: net.Socket, handler: ConnectionHandler, byCopy: boolean): Connection {
     const address = `${accepted.remoteAddress}:${accepted.remotePort}`;
-    return new Connection(address, handler, (arena, consume) =>
+    return new Connection(address, handler, undefined, (arena, consume) =>
       acceptBulk(accepted, arena, { consume }, { byCopy, allowHalfOpen: true }),
     );
   }
@@ -94,8 +111,9 @@ export class Connection {
     return this.#reader.stopped;
   }
 
+  /** With TLS: the server is who it should be. */
   onceConnected(callback: () => void): void {
-    this.#socket.once("connect", callback);
+    this.#socket.once(this.#tls === undefined ? "connect" : "secureConnect", callback);
   }
 
   /** From now on frames go to another handler. */

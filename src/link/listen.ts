@@ -1,11 +1,14 @@
 /** The target's end: accepts connections, tells sessions, resumes and strangers apart; one session at a time. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import net from "node:net";
-import { GodwitError } from "../errors/mod.ts";
+import type { TLSSocket } from "node:tls";
+import { crc32 } from "node:zlib";
+import { GodwitError, isGodwitError } from "../errors/mod.ts";
+import type { Identity } from "../trust/mod.ts";
 import {
   decodeHello,
   decodeResume,
   encodeFault,
+  encodeFrame,
   encodeResumed,
   encodeWelcome,
   type Hello,
@@ -16,13 +19,16 @@ import {
 } from "../wire/mod.ts";
 import { refuseInsecure } from "./address.ts";
 import { FINISHED } from "./connect.ts";
-import { Connection, type FrameView } from "./connection.ts";
+import { Connection, type ConnectionHandler, type FrameView } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import { type LinkOptions, TIMING, type Timing } from "./options.ts";
+import { TicketCheck } from "./ticket.ts";
 import type { Link, LinkHandler } from "./types.ts";
 
 /** Connections that have not said who they are; each costs 16 KiB and a time limit. */
 const PENDING_MAX = 16;
+/** To `onRefused`. */
+const WHAT = "link";
 /** Node's timers take a longer time for 1 ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -32,6 +38,8 @@ export interface Offer {
   readonly greeting: Uint8Array;
   /** The source's address and port. */
   readonly address: string;
+  /** Who it is; null without TLS. */
+  readonly identity: Identity | null;
 }
 
 export interface LinkServer {
@@ -52,10 +60,19 @@ export async function listenLink(
   options: LinkOptions,
   onSession: (offer: Offer) => LinkHandler,
 ): Promise<LinkServer> {
-  refuseInsecure(options.host, options.port, options.insecure);
+  refuseInsecure(options.host, options.port, options.insecure || options.tls !== undefined);
   const listener = new Listener(options, onSession);
   const port = await listener.open();
   return { host: options.host, port, close: () => listener.close() };
+}
+
+/** A connection that has not said who it is. */
+interface Pending {
+  readonly socket: net.Socket;
+  connection: Connection | undefined;
+  /** null: without TLS. */
+  identity: Identity | null;
+  readonly timer: NodeJS.Timeout;
 }
 
 interface Session {
@@ -73,8 +90,10 @@ class Listener {
   readonly #timing: Timing;
   readonly #onSession: (offer: Offer) => LinkHandler;
   readonly #server: net.Server;
-  readonly #pending = new Set<Connection>();
-  readonly #ticketHash: Buffer;
+  /** By the peer's address and port, which are one connection's alone. */
+  readonly #pending = new Map<string, Pending>();
+  readonly #handshake: ((accepted: net.Socket) => void) | undefined;
+  readonly #ticket: TicketCheck;
   readonly #now: () => number;
   #session: Session | undefined;
   /** The session before, for a source that comes back because it did not hear the end. */
@@ -86,7 +105,11 @@ class Listener {
     this.#timing = { ...TIMING, ...options.timing };
     this.#onSession = onSession;
     this.#now = options.now ?? (() => performance.now());
-    this.#ticketHash = hash(new TextEncoder().encode(options.ticket));
+    this.#ticket = new TicketCheck(options.ticket, options.ticketOnceWithinMs, this.#now());
+    this.#handshake = options.tls?.tls.acceptor(
+      (socket) => this.#secured(socket),
+      (error, socket) => this.#log(`tls: ${error.message}`, addressOf(socket)),
+    );
     this.#server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
       this.#accept(socket),
     );
@@ -104,7 +127,10 @@ class Listener {
 
   close(): Promise<void> {
     this.#closing = true;
-    for (const connection of this.#pending) connection.destroy("the listener closes");
+    for (const { socket, connection } of this.#pending.values()) {
+      if (connection === undefined) socket.destroy();
+      else connection.destroy("the listener closes");
+    }
     if (this.#session !== undefined && !this.#session.endpoint.connected) this.#giveUp(this.#session);
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
@@ -114,67 +140,95 @@ class Listener {
   }
 
   #accept(socket: net.Socket): void {
+    const address = addressOf(socket);
     if (this.#pending.size >= PENDING_MAX) {
-      this.#log("too_many_pending", `${socket.remoteAddress}:${socket.remotePort}`);
+      this.#log("too_many_pending", address);
       socket.destroy();
       return;
     }
-    let judged = false;
-    const connection = Connection.accept(
-      socket,
-      {
-        frame: (frame) => {
-          if (judged) return "frame_before_answer";
-          judged = true;
-          return this.#judge(connection, frame);
-        },
-        peerEnded: () => {
-          if (!judged) connection.destroy("it closed before saying who it is", "closed_early");
-        },
-        closed: (_reason, fault) => {
-          done();
-          if (fault !== undefined) this.#log(fault, connection.address);
-        },
-      },
-      this.#options.byCopy ?? false,
-    );
-    const timer = setTimeout(
-      () => connection.destroy("no hello in time", "handshake_timeout"),
-      this.#timing.handshakeMs,
-    );
-    const done = (): void => {
-      clearTimeout(timer);
-      this.#pending.delete(connection);
-    };
-    this.#pending.add(connection);
-    this.#judged.set(connection, done);
+    const timer = setTimeout(() => {
+      this.#log("handshake_timeout", address);
+      if (pending.connection === undefined) socket.destroy();
+      else pending.connection.destroy("no hello in time");
+    }, this.#timing.handshakeMs);
+    const pending: Pending = { socket, connection: undefined, identity: null, timer };
+    this.#pending.set(address, pending);
+    if (this.#handshake === undefined) return this.#read(address, pending, socket, this.#options.byCopy);
+    // Its own close is not told by a connection before there is one.
+    socket.on("error", () => undefined).once("close", () => this.#judged(address, pending));
+    this.#handshake(socket);
   }
 
-  /** Ends the time limit of a connection that a session takes over. */
-  readonly #judged = new WeakMap<Connection, () => void>();
+  /** The TLS handshake is over. Whoever may not be here is told why, and nothing that it says is looked at. */
+  #secured(socket: TLSSocket): void {
+    const address = addressOf(socket);
+    const pending = this.#pending.get(address);
+    if (pending === undefined) return void socket.destroy();
+    const { tls, expected } = this.#options.tls!;
+    try {
+      pending.identity = tls.admit(socket, expected, WHAT, (refused) => this.#options.onRefused?.(refused));
+    } catch (error) {
+      if (!isGodwitError(error)) throw error;
+      this.#log(error.code, address);
+      const reject = encodeFrame(SessionKind.reject, 0, encodeFault(error.toJSON()), crc32);
+      socket.on("error", () => undefined).resume();
+      socket.end(reject);
+      return;
+    }
+    // Node reads only connections that it made itself in bulk.
+    this.#read(address, pending, socket, true);
+  }
+
+  #read(address: string, pending: Pending, socket: net.Socket, byCopy = false): void {
+    let judged = false;
+    const handler: ConnectionHandler = {
+      frame: (frame) => {
+        if (judged) return "frame_before_answer";
+        judged = true;
+        return this.#judge(connection, frame, pending.identity);
+      },
+      peerEnded: () => {
+        if (!judged) connection.destroy("it closed before saying who it is", "closed_early");
+      },
+      closed: (_reason, fault) => {
+        this.#judged(address, pending);
+        if (fault !== undefined) this.#log(fault, address);
+      },
+    };
+    const connection = Connection.accept(socket, handler, byCopy);
+    pending.connection = connection;
+  }
+
+  /** Ends the time limit of a connection that a session takes over, or that is gone. */
+  #judged(address: string, pending = this.#pending.get(address)): void {
+    clearTimeout(pending?.timer);
+    // The system may have given the same port to another connection already.
+    if (this.#pending.get(address) === pending) this.#pending.delete(address);
+  }
 
   /** The first frame: who is it? @returns the broken rule of a stranger */
-  #judge(connection: Connection, frame: FrameView): string | undefined {
+  #judge(connection: Connection, frame: FrameView, identity: Identity | null): string | undefined {
     if (frame.kind === SessionKind.hello) {
       const hello = decodeHello(frame.payload);
       if (typeof hello === "string") return hello;
-      const refusal = this.#hello(connection, hello);
-      if (refusal !== undefined) this.#reject(connection, refusal);
+      const refusal = this.#hello(connection, hello, identity);
+      if (refusal !== undefined) this.#reject(connection, refusal, identity);
       return undefined;
     }
     if (frame.kind === SessionKind.resume) {
       const resume = decodeResume(frame.payload);
       if (typeof resume === "string") return resume;
       const refusal = this.#resume(connection, resume);
-      if (refusal !== undefined) this.#reject(connection, refusal);
+      if (refusal !== undefined) this.#reject(connection, refusal, identity);
       return undefined;
     }
     return "kind_in_handshake";
   }
 
-  #hello(connection: Connection, hello: Hello): GodwitError | undefined {
+  #hello(connection: Connection, hello: Hello, identity: Identity | null): GodwitError | undefined {
     const { address } = connection;
-    if (!this.#ticketFits(hello.ticket)) return new GodwitError("TICKET_REFUSED", { address });
+    const ticketFault = this.#ticket.faultOfNew(hello.ticket, address, this.#now());
+    if (ticketFault !== undefined) return ticketFault;
     const ours = this.#options.versions ?? { min: VERSION_MIN, max: VERSION_MAX };
     const version = Math.min(ours.max, hello.versionMax);
     if (version < Math.max(ours.min, hello.versionMin)) {
@@ -204,14 +258,15 @@ class Listener {
     };
     let handler: LinkHandler;
     try {
-      handler = this.#onSession({ link: session.endpoint, greeting: hello.greeting, address });
+      handler = this.#onSession({ link: session.endpoint, greeting: hello.greeting, address, identity });
     } catch (error) {
       if (error instanceof GodwitError) return error;
       throw error;
     }
     session.endpoint.handleWith(handler);
     this.#session = session;
-    this.#judged.get(connection)?.();
+    this.#ticket.use();
+    this.#judged(address);
     const welcome = encodeWelcome({ version, greeting: this.#options.greeting });
     session.endpoint.attach(connection, { receivedUpTo: 0, releasedUpTo: 0 }, () =>
       connection.send(SessionKind.welcome, 0, welcome),
@@ -221,14 +276,14 @@ class Listener {
 
   #resume(connection: Connection, resume: Resume): GodwitError | typeof FINISHED | undefined {
     const { address } = connection;
-    if (!this.#ticketFits(resume.ticket)) return new GodwitError("TICKET_REFUSED", { address });
+    if (!this.#ticket.fits(resume.ticket)) return new GodwitError("TICKET_REFUSED", { address });
     const session = this.#session;
     if (session !== undefined && same(session.id, resume.sessionId) && session.endpoint.isOpen) {
       if (resume.version !== session.version) {
         const fields = { ours: String(session.version), theirs: String(resume.version) };
         return new GodwitError("LINK_VERSION", fields);
       }
-      this.#judged.get(connection)?.();
+      this.#judged(address);
       void this.#takeOver(connection, session, resume);
       return undefined;
     }
@@ -242,7 +297,7 @@ class Listener {
     await session.endpoint.detach("the source has made a new connection");
     if (connection.closed) return;
     if (!session.endpoint.isOpen) {
-      this.#reject(connection, this.#last?.outcome ?? FINISHED);
+      this.#reject(connection, this.#last?.outcome ?? FINISHED, null);
       return;
     }
     if (session.endpoint.connected) {
@@ -279,24 +334,21 @@ class Listener {
     session.endpoint.fail(new GodwitError("LINK_LOST", { address, afterMs }));
   }
 
-  #reject(connection: Connection, reason: GodwitError | typeof FINISHED): void {
+  #reject(connection: Connection, reason: GodwitError | typeof FINISHED, identity: Identity | null): void {
     const error =
       reason === FINISHED
         ? { code: FINISHED, fields: {}, message: "the session has ended" }
         : reason.toJSON();
     connection.send(SessionKind.reject, 0, encodeFault(error));
-    this.#log(error.code, connection.address);
+    const { address } = connection;
+    this.#log(error.code, address);
+    if (error.code.startsWith("TICKET_")) this.#options.onRefused?.({ what: WHAT, identity, address, error });
     connection.end();
-  }
-
-  #ticketFits(ticket: Uint8Array): boolean {
-    return timingSafeEqual(hash(ticket), this.#ticketHash);
   }
 }
 
-/** Of equal length whatever the input: what timingSafeEqual needs. */
-function hash(bytes: Uint8Array): Buffer {
-  return createHash("sha256").update(bytes).digest();
+function addressOf(socket: net.Socket): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`;
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

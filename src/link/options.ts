@@ -1,4 +1,5 @@
 /** What both ends of a link are told. Times in ms, with their defaults in DEFAULTS. */
+import type { Expected, OnRefused, Tls } from "../trust/mod.ts";
 import type { Arena } from "./arena.ts";
 
 export interface LinkOptions {
@@ -9,6 +10,10 @@ export interface LinkOptions {
   readonly ticket: string;
   /** What the layer above says first, at most 4096 bytes; opaque to the link. */
   readonly greeting: Uint8Array;
+  /** listen: the ticket opens one session, within so many ms from now. Without it: any number, at any time. */
+  readonly ticketOnceWithinMs?: number;
+  /** Without it: plain TCP. */
+  readonly tls?: LinkTls;
   /** Allows plain TCP to and from addresses that are not loopback. */
   readonly insecure: boolean;
   /** How long a lost connection is tried (source) or awaited (target) before the session ends with LINK_LOST. */
@@ -28,12 +33,20 @@ export interface LinkOptions {
   readonly random?: () => number;
   /** Faults that concern no session: strangers at the port, refused peers. */
   readonly log?: (event: LinkEvent) => void;
+  /** listen: who was turned away because of its certificate or ticket. */
+  readonly onRefused?: OnRefused;
   /** connect: ends the first attempt, which then fails as LINK_UNREACHABLE. Without effect once the session exists. */
   readonly giveUp?: AbortSignal;
   /** For tests of negotiation. */
   readonly versions?: { readonly min: number; readonly max: number };
   /** For tests of the fallback: copy received bytes instead of reading in place. */
   readonly byCopy?: boolean;
+}
+
+/** Who we are by TLS, and whom we want at the other end. */
+export interface LinkTls {
+  readonly tls: Tls;
+  readonly expected: Expected;
 }
 
 export interface LinkEvent {

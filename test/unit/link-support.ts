@@ -123,6 +123,8 @@ export class Line {
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   forwardedBytes = 0;
+  /** Sees all that goes to the target. */
+  saw: (bytes: Buffer) => void = () => undefined;
   /** Cuts once when so many bytes have gone to the target. */
   cutAtBytes = Number.POSITIVE_INFINITY;
   /** Takes connections and bytes, and forwards nothing. */
@@ -141,7 +143,8 @@ export class Line {
       }
       const far = net.connect(port, "127.0.0.1");
       line.#join(near, far, (bytes) => {
-        line.forwardedBytes += bytes;
+        line.forwardedBytes += bytes.length;
+        line.saw(bytes);
         if (line.forwardedBytes < line.cutAtBytes) return;
         line.cutAtBytes = Number.POSITIVE_INFINITY;
         line.cut();
@@ -154,7 +157,7 @@ export class Line {
     return line;
   }
 
-  #join(from: net.Socket, to: net.Socket, passed: (bytes: number) => void): void {
+  #join(from: net.Socket, to: net.Socket, passed: (bytes: Buffer) => void): void {
     this.#sockets.add(from);
     from.on("data", (bytes) => {
       if (this.silent) return;
@@ -162,7 +165,7 @@ export class Line {
         from.pause();
         to.once("drain", () => from.resume());
       }
-      passed(bytes.length);
+      passed(bytes as Buffer);
     });
     from.on("end", () => {
       if (!this.silent) to.end();
