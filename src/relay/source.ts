@@ -6,6 +6,7 @@ import { splitAddress } from "./address.ts";
 import { Door } from "./door.ts";
 import { sourceMemory } from "./engine/layout.ts";
 import type { RelayHooks } from "./hooks.ts";
+import { linkTls } from "./linkTls.ts";
 import { SourceCarry, type SourceCarryContext } from "./sourceCarry.ts";
 import type { RunningRelay, SourceRelayOptions } from "./types.ts";
 
@@ -18,18 +19,19 @@ const PROGRESS_MS = 100;
  * Listens for a migrating QEMU and carries its stream to the target relay, one migration at a time.
  * Tells `ended` once for each; goes on listening until closed.
  *
- * @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN, SOCKET_FOLDER_MISSING
+ * @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN, SOCKET_FOLDER_MISSING, TLS_FOLDER, TLS_KEY_OPEN
  */
 export async function startSourceRelay(
   options: SourceRelayOptions,
   hooks: RelayHooks,
 ): Promise<RunningRelay> {
   const { host, port } = splitAddress(options.to);
-  refuseInsecure(host, port, options.insecure);
+  const secure = await linkTls(options, hooks.log);
+  refuseInsecure(host, port, options.insecure || secure.tls !== undefined);
   const { engine: name, pagePolicy, pageCacheBytes, poolBytes } = options;
   const engine = name === "plain" ? undefined : ENGINES[name];
   const memory = sourceMemory(engine, pagePolicy, pageCacheBytes, poolBytes);
-  const context: SourceCarryContext = { options, memory, hooks };
+  const context: SourceCarryContext = { options, memory, hooks, secure };
 
   let current: SourceCarry | undefined;
   /** Ended, but their QEMU's connection is kept open because nobody knows what it may do. */

@@ -9,6 +9,7 @@ import {
   connectLink,
   type Link,
   type LinkHandler,
+  type LinkTls,
   type ReceivedFrame,
 } from "../link/mod.ts";
 import { type RamBlock, type RamSection, StreamFault } from "../stream/mod.ts";
@@ -61,6 +62,8 @@ export interface SourceCarryContext {
   readonly options: SourceRelayOptions;
   readonly memory: SourceMemory;
   readonly hooks: RelayHooks;
+  /** Of the link; {}: plain TCP. */
+  readonly secure: { readonly tls?: LinkTls };
 }
 
 /**
@@ -299,6 +302,7 @@ export class SourceCarry implements LinkHandler {
             seed: this.#seed,
             pageCacheBytes: options.engine === "plain" ? 0 : options.pageCacheBytes,
           }),
+          ...this.#context.secure,
           insecure: options.insecure,
           reconnectForMs: options.reconnectForMs,
           bandwidthBytesPerSec: options.bandwidthBytesPerSec,

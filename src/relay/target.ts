@@ -3,6 +3,7 @@ import { listenLink } from "../link/mod.ts";
 import { splitAddress } from "./address.ts";
 import { decodeGreeting, encodeTargetGreeting } from "./greeting.ts";
 import type { RelayHooks } from "./hooks.ts";
+import { linkTls } from "./linkTls.ts";
 import { TargetCarry } from "./targetCarry.ts";
 import { layTargetMemory } from "./targetMemory.ts";
 import type { RunningRelay, TargetRelayOptions } from "./types.ts";
@@ -13,7 +14,7 @@ const PROGRESS_MS = 250;
  * Listens for a source relay and passes what it carries to the target QEMU, one migration at a time.
  * Tells `ended` once for each; goes on listening until closed.
  *
- * @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN
+ * @throws GodwitError USAGE, LINK_INSECURE, SOCKET_TAKEN, TLS_FOLDER, TLS_KEY_OPEN
  */
 export async function startTargetRelay(
   options: TargetRelayOptions,
@@ -28,10 +29,13 @@ export async function startTargetRelay(
       host,
       port,
       ticket: options.ticket,
+      ...(options.ticketOnceWithinMs !== undefined && { ticketOnceWithinMs: options.ticketOnceWithinMs }),
+      ...(await linkTls(options, hooks.log)),
       insecure: options.insecure,
       reconnectForMs: options.reconnectForMs,
       arena: memory.linkArena,
       log: ({ fault, address }) => hooks.log(`turned away ${address}: ${fault}`),
+      onRefused: (refused) => hooks.event({ event: "refused", refused }),
       greeting: encodeTargetGreeting({ pageCacheBytes: memory.store.bytes }),
       bandwidthBytesPerSec: 0,
     },

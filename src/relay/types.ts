@@ -4,6 +4,7 @@ import { type CarriedFigures, NOTHING_CARRIED } from "../migration/mod.ts";
 import type { EngineName, PolicyName } from "../pages/mod.ts";
 import type { PushOrderName } from "../paging/mod.ts";
 import type { Barrier, RamSection } from "../stream/mod.ts";
+import type { Refused } from "../trust/mod.ts";
 import type { MemoryMap } from "./recovery/sourceMemory.ts";
 
 export type RelayOrder =
@@ -23,6 +24,8 @@ export type RelayEvent =
   /** source: the unix path is ready for QEMU's migrate; target: the TCP port is open. */
   | { readonly event: "listening"; readonly address: string }
   | { readonly event: "linkUp" }
+  /** target: somebody was turned away because of certificate or ticket. */
+  | { readonly event: "refused"; readonly refused: Refused }
   | { readonly event: "linkLost"; readonly detail: string }
   | { readonly event: "linkResumed"; readonly detail: string }
   /** The block list has been read. */
@@ -61,6 +64,14 @@ export const NO_FIGURES: RelayFigures = {
 /** How a relay is started; `godwit relay` builds it from flags, an agent sends it as the first IPC message. */
 export type RelayOptions = SourceRelayOptions | TargetRelayOptions | RescueRelayOptions;
 
+/** TLS between the two relays. */
+export interface RelayTls {
+  /** Absolute path of the folder of this host's certificates; read again when it changes. */
+  readonly folder: string;
+  /** The name that the other relay's certificate must have; without it, any host in the folder's `peers`. */
+  readonly peer?: string | undefined;
+}
+
 export interface SourceRelayOptions {
   readonly side: "source";
   /** Unix socket path that QEMU migrates to. */
@@ -69,6 +80,8 @@ export interface SourceRelayOptions {
   readonly socketGroup?: string;
   /** HOST:PORT of the target relay. */
   readonly to: string;
+  /** Without it: plain TCP. */
+  readonly tls?: RelayTls;
   readonly insecure: boolean;
   /** 0 = no cap. */
   readonly bandwidthBytesPerSec: number;
@@ -94,7 +107,7 @@ export interface SourceRelayOptions {
 export interface RescueRelayOptions
   extends Pick<
     SourceRelayOptions,
-    "to" | "insecure" | "bandwidthBytesPerSec" | "pushOrder" | "postcopyReconnectForMs" | "ticket"
+    "to" | "tls" | "insecure" | "bandwidthBytesPerSec" | "pushOrder" | "postcopyReconnectForMs" | "ticket"
   > {
   readonly side: "rescue";
   /** As the interrupted stream announced it. */
@@ -111,7 +124,11 @@ export interface TargetRelayOptions {
   readonly forward: string;
   /** As at the source. */
   readonly pageCacheBytes: number;
+  /** As at the source. */
+  readonly tls?: RelayTls;
   readonly insecure: boolean;
+  /** The ticket opens one session, within so many ms from the start; without it any number, at any time. */
+  readonly ticketOnceWithinMs?: number | undefined;
   readonly reconnectForMs: number;
   /** As at the source. */
   readonly postcopyReconnectForMs: number;

@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { loadKernels, PAGE_BYTES } from "../../../kernels/mod.ts";
 import { GodwitError, isGodwitError } from "../../errors/mod.ts";
-import { Arena, connectLink, type Link, type LinkHandler, type ReceivedFrame } from "../../link/mod.ts";
+import {
+  Arena,
+  connectLink,
+  type Link,
+  type LinkHandler,
+  type LinkTls,
+  type ReceivedFrame,
+} from "../../link/mod.ts";
 import { PageNumbers } from "../../pages/mod.ts";
 import { makePushOrder, type PushOrder } from "../../paging/mod.ts";
 import {
@@ -57,6 +64,7 @@ export class Rescue implements LinkHandler {
   readonly outcome: Promise<RelayOutcome>;
   readonly meter = new Meter("source");
   readonly #options: RescueRelayOptions;
+  readonly #secure: { readonly tls?: LinkTls };
   readonly #hooks: RelayHooks;
   readonly #memory: SourceMemory;
   readonly #kernels = loadKernels({ memoryBytes: 64 * 1024 + LINK_BYTES + FRAMES_BYTES + MIB });
@@ -81,8 +89,9 @@ export class Rescue implements LinkHandler {
   #resolve: (outcome: RelayOutcome) => void = () => {};
 
   /** @throws GodwitError GUEST_MEMORY_CLOSED */
-  constructor(options: RescueRelayOptions, hooks: RelayHooks) {
+  constructor(options: RescueRelayOptions, hooks: RelayHooks, secure: { readonly tls?: LinkTls }) {
     this.#options = options;
+    this.#secure = secure;
     this.#hooks = hooks;
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -112,6 +121,7 @@ export class Rescue implements LinkHandler {
       const { link } = await connectLink(
         {
           ...{ host, port, ticket: options.ticket, insecure: options.insecure },
+          ...this.#secure,
           greeting: encodeGreeting({ seed, pageCacheBytes: 0 }),
           reconnectForMs: options.postcopyReconnectForMs,
           bandwidthBytesPerSec: options.bandwidthBytesPerSec,
