@@ -1,0 +1,175 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { MigrationOrderInput } from "../../src/agent/mod.ts";
+import { rigSpec } from "../rig/mod.ts";
+import type { QemuArtefact } from "../setup/mod.ts";
+import { AgentHost, type AgentHostOptions, GUEST_NAME } from "./agentHost.ts";
+import { freePorts } from "./proxy.ts";
+import { GUEST, type Stand, TooLate, waitFor } from "./rig.ts";
+import { wallMs } from "./rigRuns.ts";
+import { isTruthful, moveAgain, oracleOf, type Pair, runsOf, type Said, saidOf } from "./settled.ts";
+import type { FaultSeen } from "./types.ts";
+
+/** Slow enough that each phase is there to be struck. */
+const BYTES_PER_SEC = 8_000_000;
+const BOOT_MS = 120_000;
+const FREE_MS = 60_000;
+
+export interface KillMove extends Pair {
+  readonly id: string;
+  readonly signal: AbortSignal;
+  /** Whether its source's agent has told its end. */
+  ended(): Promise<boolean>;
+}
+
+/** What a case does to a move: puts its fault in and undoes what it has to, then says when the fault was. */
+export type Strike = (move: KillMove) => Promise<{ readonly atMs: number }>;
+
+export interface StrikeOptions {
+  /** Of the case, for the logs. */
+  readonly name: string;
+  readonly order: Omit<MigrationOrderInput, "vm" | "to">;
+  /** Set up before the order is given: traps. */
+  readonly before?: (pair: Pair) => void | Promise<void>;
+  readonly strike: Strike;
+  /** How long until all has settled. */
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+  /** Where the source knows the target: a proxy's address. Default: the target itself. */
+  readonly to?: string;
+}
+
+/** Two hosts with agents of their own processes and one guest that goes to and fro between them. */
+export class KillStand implements Stand {
+  readonly #dir: string;
+  readonly #hosts: readonly [AgentHost, AgentHost];
+  #usable = true;
+
+  private constructor(dir: string, hosts: readonly [AgentHost, AgentHost]) {
+    this.#dir = dir;
+    this.#hosts = hosts;
+  }
+
+  /** Starts agents and guest; resolves when the guest has been through its memory once. */
+  static async open(
+    qemu: QemuArtefact,
+    signal: AbortSignal,
+    more: (dir: string, name: string) => Partial<AgentHostOptions> = () => ({}),
+  ): Promise<KillStand> {
+    const dir = mkdtempSync(join(tmpdir(), "gw-k-"));
+    const port = await freePorts(2);
+    const host = (name: string, peerPort: number) =>
+      AgentHost.start({ name, qemu, peerPort, dir: join(dir, name), ...more(join(dir, name), name) });
+    const hosts = [await host("a", port), await host("b", port + 1)] as const;
+    const stand = new KillStand(dir, hosts);
+    try {
+      const [a] = hosts;
+      await a.call(
+        "post",
+        "/v1/vms",
+        rigSpec({ name: GUEST_NAME, memoryMib: GUEST.memoryMib, workload: GUEST }),
+      );
+      await waitFor(() => (a.heard()?.passes ?? 0) > 0, "the guest's first pass", BOOT_MS, signal);
+    } catch (error) {
+      await stand.close();
+      throw error;
+    }
+    return stand;
+  }
+
+  /** False once its guest is lost, or a case ended in a way that the next one must not begin with. */
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /** One case: moves the guest, strikes, waits, looks, and moves it once more. */
+  async run(options: StrikeOptions): Promise<FaultSeen> {
+    this.#usable = false; // until it has come through
+    const { strike, signal, limitMs } = options;
+    const pair = this.#pair();
+    const { source, target } = pair;
+    const beat = source.heard()?.beat ?? 0;
+    const sinceMs = wallMs();
+    try {
+      await options.before?.(pair);
+      const to = options.to ?? target.peer;
+      const id = await source.begin({ bandwidthBytesPerSec: BYTES_PER_SEC, ...options.order, to });
+      const ended = () =>
+        source.status(id).then(
+          (status) => status.ended,
+          () => false,
+        );
+      const { atMs } = await strike({ ...pair, id, signal, ended });
+      const said = await saidOf(pair, id, limitMs, signal);
+      const settledMs = performance.now() - atMs;
+      const seen = await this.#look(pair, said, { beat, sinceMs, signal });
+      this.#usable = seen.again === "worked";
+      return { ...seen, settledMs };
+    } catch (error) {
+      // The fault did nothing: the guest is as it was.
+      if (error instanceof TooLate) this.#usable = await this.#isFree(signal);
+      throw error;
+    } finally {
+      this.#keepLogs(options.name);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.end()));
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  async #look(
+    pair: Pair,
+    said: Said,
+    { beat, sinceMs, signal }: { beat: number; sinceMs: number; signal: AbortSignal },
+  ): Promise<Omit<FaultSeen, "settledMs">> {
+    const { source, target } = pair;
+    const runs = await runsOf(pair, signal);
+    const truthful = await isTruthful(pair, said, runs);
+    const everBoth = (): boolean => source.runs.together(target.runs, sinceMs) > 0;
+    const { status, error, equal } = said;
+    const words = { status, error, equal, truthful, runs };
+    if (runs === "none" || runs === "both") {
+      const left = runs === "both" || said.status !== "lost";
+      return { ...words, oracle: "none", again: left ? "failed" : "no guest", everBoth: everBoth() };
+    }
+    const [here, there] = runs === "source" ? [source, target] : [target, source];
+    const oracle = await oracleOf(here, beat, signal);
+    const { worked, note } = await moveAgain(here, there, signal);
+    return {
+      ...{ ...words, oracle, again: worked ? "worked" : "failed" },
+      everBoth: everBoth(),
+      ...(note !== null && { note }),
+    };
+  }
+
+  /** Who has the guest now is the source. */
+  #pair(): Pair {
+    const [a, b] = this.#hosts;
+    return a.runs.running ? { source: a, target: b } : { source: b, target: a };
+  }
+
+  /** Waits until the guest runs somewhere and no move has it. */
+  async #isFree(signal: AbortSignal): Promise<boolean> {
+    const endMs = performance.now() + FREE_MS;
+    while (performance.now() < endMs && !signal.aborted) {
+      const guests = await Promise.all(this.#hosts.map((host) => host.guest().catch(() => null)));
+      const one = guests.filter((guest) => guest !== null);
+      if (one.length === 1 && one[0]!.status === "running" && one[0]!.busyWith === null) return true;
+      await sleep(100);
+    }
+    return false;
+  }
+
+  /** For whoever looks for the cause: GODWIT_FAULTS_LOGS names a folder for the agents' logs of each case. */
+  #keepLogs(name: string): void {
+    const folder = process.env["GODWIT_FAULTS_LOGS"];
+    if (folder === undefined) return;
+    mkdirSync(folder, { recursive: true });
+    for (const host of this.#hosts)
+      copyFileSync(host.logPath, join(folder, `${name.replaceAll(/[^\w.]+/g, "-")}.${host.name}.log`));
+  }
+}
