@@ -254,7 +254,7 @@ export class Rescue implements LinkHandler {
     while (this.#resumed && !this.#over && this.#frames.freeChunks > 1) {
       const roundTripMs = this.#link?.stats.roundTripMs;
       if (this.#pace.inFlightBytes >= this.#pace.windowBytes(performance.now(), roundTripMs)) {
-        this.#pace.limited();
+        this.#pace.limited(performance.now());
         break;
       }
       const pages: number[] = [];
