@@ -9,6 +9,7 @@ export type {
   MigrationStatusBody,
   VmBody,
 } from "./api.ts";
+export type { AuditEntry, AuditVerdict } from "./audit.ts";
 export type { AgentEvent } from "./context.ts";
 export { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX, POOL_BYTES_MAX } from "./limits.ts";
 export { agentPaths, clientSocket } from "./paths.ts";

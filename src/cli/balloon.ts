@@ -1,12 +1,11 @@
 import { type Command, Option } from "commander";
 import type { BalloonBody } from "../agent/mod.ts";
-import { AgentClient } from "./client.ts";
+import { type AgentAt, AgentClient } from "./client.ts";
 import { agentCommand, example, jsonOption, parsed, print, printJson } from "./options.ts";
 import { bytes, table } from "./show.ts";
 import { size } from "./units.ts";
 
-interface Flags {
-  socket?: string;
+interface Flags extends AgentAt {
   auto?: boolean;
   off?: boolean;
   to?: number;
@@ -43,7 +42,7 @@ export function balloonCommand(): Command {
 }
 
 async function balloon(name: string, flags: Flags): Promise<void> {
-  const client = new AgentClient(flags.socket);
+  const client = new AgentClient(flags);
   const path = `/v1/vms/${encodeURIComponent(name)}/balloon`;
   const order = orderOf(flags);
   const body =

@@ -1,17 +1,38 @@
-import { type IncomingMessage, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from "node:http";
 import { type AgentEvent, clientSocket } from "../agent/mod.ts";
 import { GodwitError, type WireError } from "../errors/mod.ts";
 import { LineSplitter } from "../qemu/mod.ts";
+import { ANY_HOST, openTls, type Tls } from "../trust/mod.ts";
 
 const LINE_BYTES_MAX = 4 * 2 ** 20;
 
-/** Speaks to an agent over its unix socket. */
-export class AgentClient {
-  readonly path: string;
+/** Where an agent is, as --socket, --api and --tls say it. */
+export interface AgentAt {
+  /** Default: GODWIT_SOCKET, else the default agent's. */
+  readonly socket?: string | undefined;
+  /** HOST:PORT. Default without a socket: GODWIT_API. */
+  readonly api?: string | undefined;
+  /** The folder of our certificate. Default: GODWIT_TLS. */
+  readonly tls?: string | undefined;
+}
 
-  /** `socket` as given by --socket; else GODWIT_SOCKET, else the default agent's. */
-  constructor(socket: string | undefined) {
-    this.path = clientSocket(socket);
+/** Speaks to an agent: over its unix socket, or over TLS as whoever the certificate says. */
+export class AgentClient {
+  /** For messages: the socket's path or HOST:PORT. */
+  readonly path: string;
+  readonly #folder: string | null;
+  #tls: Tls | null = null;
+
+  /** A path is a socket's. Errors: USAGE for --api without a folder. */
+  constructor(at: string | undefined | AgentAt, env: NodeJS.ProcessEnv = process.env) {
+    const { socket, api, tls } = typeof at === "object" ? at : { socket: at };
+    const address = api ?? (socket === undefined ? env["GODWIT_API"] || undefined : undefined);
+    this.#folder = address === undefined ? null : (tls ?? (env["GODWIT_TLS"] || null));
+    this.path = address ?? clientSocket(socket, env);
+    if (address !== undefined && this.#folder === null)
+      throw new GodwitError("USAGE", { problem: "--api needs --tls DIR (or GODWIT_TLS): who are you?" });
+    if (address !== undefined && !/^(\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}$/.test(address))
+      throw new GodwitError("USAGE", { problem: `${address} is not HOST:PORT` });
   }
 
   get<T>(url: string): Promise<T> {
@@ -50,13 +71,27 @@ export class AgentClient {
     throw GodwitError.fromWire(failure(text, status));
   }
 
-  #open(method: string, url: string, body?: object): Promise<IncomingMessage> {
+  async #open(method: string, url: string, body?: object): Promise<IncomingMessage> {
+    const json = body === undefined ? {} : { headers: { "content-type": "application/json" } };
+    const ask = await this.#asker({ method, path: url, agent: false, ...json });
     return new Promise((resolve, reject) => {
-      const json = body === undefined ? {} : { headers: { "content-type": "application/json" } };
-      const call = request({ socketPath: this.path, method, path: url, agent: false, ...json }, resolve);
-      call.once("error", (error) => reject(this.#unreachable(error)));
+      const call = ask(resolve);
+      call.once("error", (error) => reject(this.#tls?.explain(error, this.path) ?? this.#unreachable(error)));
       call.end(body === undefined ? undefined : JSON.stringify(body));
     });
+  }
+
+  /** TLS is loaded only where it is used: every other command would pay for it at its start. */
+  async #asker(options: RequestOptions): Promise<(done: (answer: IncomingMessage) => void) => ClientRequest> {
+    if (this.#folder === null) return (done) => request({ socketPath: this.path, ...options }, done);
+    const https = await import("node:https");
+    this.#tls ??= await openTls(this.#folder);
+    const at = {
+      host: this.path.replace(/:\d+$/, "").replace(/[[\]]/g, ""),
+      port: this.path.replace(/^.*:/, ""),
+    };
+    const secure = this.#tls.clientOptions(ANY_HOST, this.path);
+    return (done) => https.request({ ...secure, ...at, ...options }, done);
   }
 
   #unreachable(error: Error): GodwitError {

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DOWNTIME_LIMIT_MS_MAX } from "../agent/mod.ts";
 import { STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
-import { AgentClient } from "./client.ts";
+import { type AgentAt, AgentClient } from "./client.ts";
 import { follow } from "./follow.ts";
 import {
   agentCommand,
@@ -21,8 +21,7 @@ import {
 import { exitOf, reportText } from "./outcome.ts";
 import { type Bandwidth, bandwidth, duration } from "./units.ts";
 
-interface Flags {
-  socket?: string;
+interface Flags extends AgentAt {
   to: string;
   strategy: string;
   downtimeLimit: number;
@@ -101,7 +100,7 @@ Exit codes: 0 moved, 2 usage, 3 refused, 4 aborted with the guest safe on the so
 }
 
 async function migrate(vm: string, flags: Flags): Promise<void> {
-  const client = new AgentClient(flags.socket);
+  const client = new AgentClient(flags);
   const { id } = await client.post<{ id: string }>("/v1/migrations", {
     ...{ vm, to: flags.to, strategy: flags.strategy, downtimeLimitMs: flags.downtimeLimit },
     downtimeLimitMaxMs: flags.downtimeRamp ?? 0,

@@ -2,15 +2,14 @@ import type { Command } from "commander";
 import type { MigrationStatusBody } from "../agent/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
 import type { Report } from "../migration/mod.ts";
-import { AgentClient } from "./client.ts";
+import { type AgentAt, AgentClient } from "./client.ts";
 import { follow } from "./follow.ts";
 import { agentCommand, example, jsonOption, note, print, printJson } from "./options.ts";
 import { exitOf, reportText } from "./outcome.ts";
 import { progressLine } from "./progress.ts";
 import { bytes, table, time } from "./show.ts";
 
-interface Flags {
-  socket?: string;
+interface Flags extends AgentAt {
   json?: boolean;
 }
 
@@ -22,7 +21,7 @@ export function watchCommand(): Command {
     .argument("[id]")
     .addOption(jsonOption())
     .action(async (given: string | undefined, flags: Flags) => {
-      const client = new AgentClient(flags.socket);
+      const client = new AgentClient(flags);
       const id = given ?? (await theRunning(client));
       const report = await follow(client, id, () => "leave");
       if (report === null) return note("The migration goes on.");
@@ -39,7 +38,7 @@ export function statusCommand(): Command {
     .argument("[id]")
     .addOption(jsonOption())
     .action(async (id: string | undefined, flags: Flags) => {
-      const client = new AgentClient(flags.socket);
+      const client = new AgentClient(flags);
       const found =
         id === undefined ? await running(client) : [await client.get<MigrationStatusBody>(at(id))];
       if (flags.json) return printJson(id === undefined ? found : found[0]);
@@ -62,7 +61,7 @@ export function cancelCommand(): Command {
   )
     .argument("[id]", "default: the one that runs")
     .action(async (given: string | undefined, flags: Flags) => {
-      const client = new AgentClient(flags.socket);
+      const client = new AgentClient(flags);
       const id = given ?? (await theRunning(client));
       await client.post(`${at(id)}/cancel`);
       note(`${id} is being cancelled; see it with: godwit watch ${id}`);
@@ -75,7 +74,7 @@ export function postcopyCommand(): Command {
   const command = agentCommand("postcopy", "take a hybrid migration to post-copy now")
     .argument("[id]", "default: the one that runs")
     .action(async (given: string | undefined, flags: Flags) => {
-      const client = new AgentClient(flags.socket);
+      const client = new AgentClient(flags);
       const id = given ?? (await theRunning(client));
       await client.post(`${at(id)}/postcopy`);
       note(`${id} goes to post-copy`);
@@ -94,7 +93,7 @@ export function historyCommand(): Command {
         limit: flags.limit,
         ...(flags.vm !== undefined && { vm: flags.vm }),
       });
-      const reports = await new AgentClient(flags.socket).get<Report[]>(`/v1/history?${query}`);
+      const reports = await new AgentClient(flags).get<Report[]>(`/v1/history?${query}`);
       if (flags.json) return reports.forEach(printJson);
       const rows = reports.map((r) => [
         ...[

@@ -72,9 +72,17 @@ function pagesUpTo(bytesMax: number, text: string): number {
   throw new GodwitError("USAGE", { problem: `${text} is more than ${formatSize(bytesMax)}` });
 }
 
-/** A command that speaks to the agent. */
+/** A command that speaks to the agent: `new AgentClient(flags)`. */
 export function agentCommand(name: string, about: string): Command {
-  return new Command(name).description(about).addOption(socketOption());
+  return new Command(name)
+    .description(about)
+    .addOption(socketOption())
+    .addOption(
+      new Option("--api <host:port>", "an agent over TCP, with --tls (default: GODWIT_API)").conflicts(
+        "socket",
+      ),
+    )
+    .addOption(new Option("--tls <dir>", "the folder of your certificate, for --api (default: GODWIT_TLS)"));
 }
 
 /** Makes a unit parser's USAGE error one that names the option, too. */

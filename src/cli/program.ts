@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { VERSION } from "../agent/mod.ts";
 import { EXIT, isGodwitError } from "../errors/mod.ts";
 import { agentRunCommand } from "./agentRun.ts";
+import { auditCommand } from "./audit.ts";
 import { benchCommand } from "./bench.ts";
 import { doctorCommand } from "./doctor.ts";
 import { dumpCommand } from "./dump.ts";
@@ -25,6 +26,7 @@ export function program(): Command {
     .addCommand(postcopyCommand())
     .addCommand(cancelCommand())
     .addCommand(historyCommand())
+    .addCommand(auditCommand())
     .addCommand(doctorCommand())
     .addCommand(relayCommand())
     .addCommand(pkiCommand())

@@ -3,12 +3,11 @@ import { Command } from "commander";
 import type { VmBody } from "../agent/mod.ts";
 import { GodwitError } from "../errors/mod.ts";
 import { balloonCommand } from "./balloon.ts";
-import { AgentClient } from "./client.ts";
+import { type AgentAt, AgentClient } from "./client.ts";
 import { agentCommand, example, jsonOption, note, print, printJson } from "./options.ts";
 import { table, time } from "./show.ts";
 
-interface Flags {
-  socket?: string;
+interface Flags extends AgentAt {
   json?: boolean;
 }
 
@@ -29,7 +28,7 @@ function startCommand(): Command {
     .argument("<spec>", "path of the spec")
     .addOption(jsonOption())
     .action(async (path: string, flags: Flags) => {
-      const vm = await new AgentClient(flags.socket).post<VmBody>("/v1/vms", readSpec(path));
+      const vm = await new AgentClient(flags).post<VmBody>("/v1/vms", readSpec(path));
       if (flags.json) return printJson(vm);
       note(
         `${vm.name} runs: QEMU ${vm.qemuVersion}, ${vm.spec["machine"]}, ${vm.spec["accel"]}, process ${vm.pid}`,
@@ -53,7 +52,7 @@ function listCommand(): Command {
   const command = agentCommand("list", "all VMs of this host")
     .addOption(jsonOption())
     .action(async (flags: Flags) => {
-      const vms = await new AgentClient(flags.socket).get<VmBody[]>("/v1/vms");
+      const vms = await new AgentClient(flags).get<VmBody[]>("/v1/vms");
       if (flags.json) return printJson(vms);
       const rows = vms.map((vm) => [
         ...[
@@ -74,7 +73,7 @@ function showCommand(): Command {
     .argument("<name>")
     .addOption(jsonOption())
     .action(async (name: string, flags: Flags) => {
-      const vm = await new AgentClient(flags.socket).get<VmBody>(`/v1/vms/${encodeURIComponent(name)}`);
+      const vm = await new AgentClient(flags).get<VmBody>(`/v1/vms/${encodeURIComponent(name)}`);
       if (flags.json) return printJson(vm);
       print(table(["NAME", vm.name], showRows(vm)));
     });
@@ -109,7 +108,7 @@ function stopCommand(): Command {
   const command = agentCommand("stop", "end a VM at once, as if its power were cut")
     .argument("<name>")
     .action(async (name: string, flags: Flags) => {
-      await new AgentClient(flags.socket).delete(`/v1/vms/${encodeURIComponent(name)}`);
+      await new AgentClient(flags).delete(`/v1/vms/${encodeURIComponent(name)}`);
       note(`${name} has ended`);
     });
   return example(command, "godwit vm stop web");
@@ -125,7 +124,7 @@ function adoptCommand(): Command {
     .action(async (flags: Flags & { qmp: string; oob?: string; name?: string; spec?: string }) => {
       const { qmp, oob, name } = flags;
       const spec = flags.spec === undefined ? undefined : readSpec(flags.spec);
-      const vm = await new AgentClient(flags.socket).post<VmBody>("/v1/vms/adopt", { qmp, oob, name, spec });
+      const vm = await new AgentClient(flags).post<VmBody>("/v1/vms/adopt", { qmp, oob, name, spec });
       if (flags.json) return printJson(vm);
       note(
         `${vm.name} is taken over: QEMU ${vm.qemuVersion}, ${vm.spec["machine"]}, process ${vm.pid ?? "unknown"}`,
