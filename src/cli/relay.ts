@@ -18,7 +18,7 @@ import {
   pushOrderOption,
 } from "./options.ts";
 import { reportText } from "./outcome.ts";
-import { bandwidth, duration } from "./units.ts";
+import { bandwidth, duration, size } from "./units.ts";
 
 /** `godwit relay source|target`: the path of the stream alone, for any orchestrator. */
 export function relayCommand(): Command {
@@ -75,7 +75,17 @@ function targetCommand(): Command {
   const command = new Command("target")
     .description("takes the stream from a source relay to a QEMU that waits with -incoming unix:PATH")
     .requiredOption("--listen <HOST:PORT>", "where the source relay connects; port 0 lets the system choose")
-    .requiredOption("--forward <unix:PATH>", "where the target QEMU listens", unixPath);
+    .requiredOption("--forward <unix:PATH>", "where the target QEMU listens", unixPath)
+    .option(
+      "--ram-max <size>",
+      "the most memory that a guest may announce (default: four times this host's)",
+      parsed(size),
+    )
+    .option("--device-state-max <size>", "the most device state of a guest (default: 256MiB)", parsed(size))
+    .option(
+      "--pass-unchecked",
+      "let the target QEMU have what cannot be checked: live sections of other devices (vfio, block), early device sections (virtio-mem)",
+    );
   for (const option of common()) command.addOption(option);
   example(command, "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --insecure");
   return command.action((o: CommonFlags & TargetFlags) =>
@@ -84,6 +94,11 @@ function targetCommand(): Command {
       listen: o.listen,
       forward: o.forward,
       pageCacheBytes: o.pageCache,
+      limits: {
+        ...(o.ramMax !== undefined && { ramBytesMax: o.ramMax }),
+        ...(o.deviceStateMax !== undefined && { deviceBytesMax: o.deviceStateMax }),
+        passUnchecked: o.passUnchecked ?? false,
+      },
       ...link(o),
     }),
   );
@@ -112,6 +127,9 @@ interface SourceFlags {
 interface TargetFlags {
   readonly listen: string;
   readonly forward: string;
+  readonly ramMax?: number;
+  readonly deviceStateMax?: number;
+  readonly passUnchecked?: boolean;
 }
 
 function common(): Option[] {

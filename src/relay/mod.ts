@@ -17,5 +17,6 @@ export {
   type RescueRelayOptions,
   type RunningRelay,
   type SourceRelayOptions,
+  type StreamLimits,
   type TargetRelayOptions,
 } from "./types.ts";

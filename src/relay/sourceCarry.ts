@@ -137,7 +137,9 @@ export class SourceCarry implements LinkHandler {
           if (this.#behindPages === undefined) sendInPlace(this.#outgoing, memory.stream, kind, parts);
           else this.#behindPages.push({ kind, parts: parts.map((part) => part.slice()) });
         },
+        element: (element) => this.#return.said(element),
         barrier: (barrier) => {
+          this.#return.passed(barrier);
           this.#event({ event: "barrier", barrier });
           if (barrier === "package" && this.#engine.serving) {
             this.#link?.prompt();

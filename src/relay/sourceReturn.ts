@@ -1,5 +1,15 @@
 import { GodwitError } from "../errors/mod.ts";
-import { encodeReturnMessage, type RamBlock, type ReturnMessage, ReturnPathReader } from "../stream/mod.ts";
+import {
+  type Barrier,
+  type Element,
+  encodeReturnMessage,
+  type RamBlock,
+  type ReturnMessage,
+  ReturnPathReader,
+  ReturnRules,
+  StreamFault,
+  type StreamRule,
+} from "../stream/mod.ts";
 
 /** PING 3 is the last thing in a post-copy package before RUN (QEMU docs, migration/postcopy). */
 const PACKAGE_LOADED = 3;
@@ -14,12 +24,13 @@ export interface SourceReturnOutlet {
 }
 
 /**
- * The return path at the source: everything passes, but SHUT may be kept back, and requests may be answered here. Until QEMU
+ * The return path at the source: everything passes that answers what QEMU has said (`said`, `passed`), but SHUT may be kept back, and requests may be answered here. Until QEMU
  * gets SHUT(0) its guest can be resumed; after it, never by itself.
  */
 export class SourceReturn {
   readonly #outlet: SourceReturnOutlet;
   readonly #reader: ReturnPathReader;
+  readonly #rules = new ReturnRules();
   #withhold: boolean;
   #heldShut: Uint8Array | undefined;
   #shutStatus: number | undefined;
@@ -31,7 +42,11 @@ export class SourceReturn {
     this.#outlet = outlet;
     this.#withhold = withhold;
     this.#reader = new ReturnPathReader({
-      message: (message, buffer, start, end) => this.#message(message, buffer.subarray(start, end)),
+      message: (message, buffer, start, end) => {
+        this.#judged(this.#rules.judge(message));
+        this.#message(message, buffer.subarray(start, end));
+      },
+      bitmap: (block) => this.#judged(this.#rules.judgeBitmap(block)),
       bytes: (buffer, start, end) => {
         if (!this.#completed) this.#out.push(buffer.subarray(start, end));
       },
@@ -46,6 +61,16 @@ export class SourceReturn {
   /** The target has said SHUT(0), passed on or not. */
   get targetHasLoaded(): boolean {
     return this.#shutStatus === 0;
+  }
+
+  /** An element of QEMU's stream, before the target has it. */
+  said(element: Element): void {
+    this.#rules.said(element);
+  }
+
+  /** A place of QEMU's stream, before the target has what is behind it. */
+  passed(barrier: Barrier): void {
+    this.#rules.passed(barrier);
   }
 
   /** From now on what the peer asks for is checked against them. */
@@ -88,6 +113,10 @@ export class SourceReturn {
     if (shut === undefined) return;
     this.#heldShut = undefined;
     this.#outlet.toQemu(shut, nothing);
+  }
+
+  #judged(rule: StreamRule | undefined): void {
+    if (rule !== undefined) throw new StreamFault(rule, this.#reader.consumedBytes);
   }
 
   #message(message: ReturnMessage, bytes: Uint8Array): void {

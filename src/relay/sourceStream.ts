@@ -23,6 +23,8 @@ export interface SourceStreamOutlet {
   /** Post-copy: the stream is whole, QEMU waits for SHUT. */
   whole(): void;
   barrier(barrier: Barrier): void;
+  /** Before anything of it is sent. */
+  element(element: Element): void;
   ramKnown(blocks: readonly RamBlock[], bytes: number): void;
   /** Post-copy may come (before any memory). */
   advised(): void;
@@ -101,6 +103,7 @@ export class SourceStream implements StreamHandler {
   }
 
   element(element: Element): void {
+    this.#outlet.element(element);
     if (element.type === "ramBlocks") {
       this.#blocks = element.blocks;
       this.#proof.setBlocks(element.blocks);

@@ -11,6 +11,7 @@ import {
   PagesForm,
   type PagesPrefix,
 } from "../wire/mod.ts";
+import { firewallOf } from "./firewall.ts";
 import { encodeSummary, type Greeting } from "./greeting.ts";
 import type { RelayHooks, RelayOutcome } from "./hooks.ts";
 import { type IncomingFrame, IncomingQueue, type Turn } from "./incoming.ts";
@@ -79,6 +80,7 @@ export class TargetCarry implements LinkHandler {
         if (resume === undefined) this.#returnPath.setBlocks(section.blocks);
         context.hooks.event({ event: "ram", bytes, section });
       },
+      firewall: firewallOf(context.options.limits),
       resume,
     });
     if (resume !== undefined) link.setReconnectFor(context.options.postcopyReconnectForMs);

@@ -7,6 +7,7 @@ import {
   decodeDiscard,
   type Element,
   explicitFirst,
+  type FirewallOptions,
   PageKind,
   partHeader,
   partTrailer,
@@ -44,9 +45,13 @@ export interface TargetStreamContext extends TargetPagesContext {
   readonly proof: MemoryProof;
   readonly meter: Meter;
   readonly ramKnown: (section: RamSection, bytes: number) => void;
+  readonly firewall: FirewallOptions;
   /** Post-copy is recovered: what the interrupted stream announced. */
   readonly resume?: RamSection | undefined;
 }
+
+/** One at each barrier of a stream, and some more. Each is answered, and the answers wait for a peer that need not read. */
+const DIGESTS_MAX = 16;
 
 /**
  * Turns frames back into QEMU's stream, checked: everything passes the same reader as at the source, records must lie
@@ -69,6 +74,7 @@ export class TargetStream implements StreamHandler {
   /** The block of the last record that QEMU was given. */
   #lastBlock: RamBlock | undefined;
   #proven: Barrier | undefined;
+  #digests = 0;
   readonly #faults = new FaultClock();
   /** From the discards on: the pages that QEMU lacks. Each of them goes once. */
   #missing: PageSet | undefined;
@@ -81,9 +87,14 @@ export class TargetStream implements StreamHandler {
     this.#context = context;
     this.#proof = context.proof;
     this.#meter = context.meter;
-    const { resume } = context;
-    this.#reader = new StreamReader(this, resume === undefined ? {} : { resume });
+    const { resume, firewall } = context;
+    this.#reader = new StreamReader(this, { firewall, ...(resume !== undefined && { resume }) });
     if (resume !== undefined) this.#resume(resume);
+  }
+
+  /** The guest's device sections, as far as they can be told: for later streams of the same machine. */
+  get devices(): readonly string[] {
+    return this.#reader.devices;
   }
 
   /** CPU time of decoding `pages` frames, ms. */
@@ -187,6 +198,7 @@ export class TargetStream implements StreamHandler {
     const barrier = barrierAt(theirs.place);
     if (barrier === undefined || theirs.answer !== 0)
       throw new GodwitError("LINK_FRAME", { rule: "proof_place" });
+    if (++this.#digests > DIGESTS_MAX) throw new GodwitError("LINK_FRAME", { rule: "digests_too_many" });
     const ours = this.#proof.total();
     const equal = sameTotal(ours, theirs);
     this.#meter.countVerdict(equal);

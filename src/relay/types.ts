@@ -135,6 +135,20 @@ export interface TargetRelayOptions {
   readonly ticket: string;
   /** What the interrupted stream announced: post-copy is recovered, the source is a rescue relay. */
   readonly resume?: RamSection;
+  /** What the target QEMU may be given at most; each of them has a default (firewall.ts). */
+  readonly limits?: StreamLimits;
+}
+
+/** Limits of the stream firewall: docs/security-stream.md. */
+export interface StreamLimits {
+  /** Of the guest's RAM blocks together, bytes. */
+  readonly ramBytesMax?: number;
+  /** Of device state, bytes. */
+  readonly deviceBytesMax?: number;
+  /** Lets pass what cannot be checked: other live sections than ram, early device sections. */
+  readonly passUnchecked?: boolean;
+  /** Device sections in the order of an earlier move of the same machine. */
+  readonly knownDevices?: readonly string[];
 }
 
 /** A relay that listens. */

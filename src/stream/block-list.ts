@@ -17,6 +17,8 @@ export interface BlockListOptions {
   /** Post-copy was advised: a page size follows the length of each block of huge pages. */
   readonly postcopy: boolean;
   readonly blocksMax: number;
+  /** Of all blocks together. */
+  readonly ramBytesMax: number;
 }
 
 /**
@@ -37,6 +39,7 @@ export function readBlockList(
     throw new StreamFault("mem_size_missing", base + at);
   if (word > Number.MAX_SAFE_INTEGER) throw new StreamFault("block_sum", base + at);
   const totalBytes = word - RamFlag.memSize;
+  if (totalBytes > options.ramBytesMax) throw new StreamFault("ram_too_large", base + at);
 
   const blocks: RamBlock[] = [];
   const names = new Set<string>();

@@ -100,6 +100,8 @@ export const CARRY_BYTES_MAX = 5 + 0xffff;
 /** The block list is read as one piece, so it must fit into the carry. */
 export const BLOCK_LIST_BYTES_MAX = 65_000;
 export const BLOCKS_MAX = 1024;
+/** Of all blocks: what tables of page numbers can count many times over. */
+export const RAM_BYTES_MAX = 2 ** 41;
 /** Bytes of the longest block list entry: name, length, page size or address. */
 export const BLOCK_ENTRY_BYTES_MAX = 1 + 255 + 8 + 8;
 /** Machine name and subsections; the known ones fit many times over. */

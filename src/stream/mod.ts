@@ -1,5 +1,6 @@
 /** QEMU's migration stream and return path: reader and writer. Facts of the format: docs/stream.md. */
 export { type Discard, decodeDiscard } from "./discard.ts";
+export type { FirewallOptions } from "./firewall.ts";
 export { CARRY_BYTES_MAX, COMMAND_NAMES, Command, RamFlag } from "./format.ts";
 export { RamRecordReader } from "./ram-records.ts";
 export { type RamSection, StreamReader, type StreamReaderOptions } from "./reader.ts";
@@ -12,6 +13,7 @@ export {
   type RecordHead,
 } from "./record-writer.ts";
 export { type ReturnPathHandler, type ReturnPathOptions, ReturnPathReader } from "./return-path.ts";
+export { ReturnRules } from "./return-rules.ts";
 export { encodeReturnMessage } from "./return-writer.ts";
 export { RULES, type StreamRule } from "./rules.ts";
 export type { PageHandler } from "./scanner.ts";

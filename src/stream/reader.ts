@@ -1,18 +1,22 @@
 /**
  * Reads QEMU's migration stream incrementally, in the caller's own buffers.
  * Goals: the same events for any chunking, nothing buffered here, every length bounded, every broken rule named.
- * Non-goal: understanding device state. From the first device section on the stream is opaque.
+ * Non-goal: understanding device state. From the first device section on the stream is opaque; a firewall looks through it
+ * for what must not come (device-tail.ts).
  */
 import { readBlockList } from "./block-list.ts";
 import { be16, be32, Cursor, copyOf } from "./bytes.ts";
 import { checkCommand, Phase } from "./commands.ts";
 import { readConfiguration } from "./configuration.ts";
+import { DeviceTail } from "./device-tail.ts";
+import { CommandLimits, type FirewallOptions } from "./firewall.ts";
 import {
   BLOCKS_MAX,
   COMMAND_NAMES,
   Command,
   ElementType,
   MAGIC,
+  RAM_BYTES_MAX,
   RAM_VERSION,
   RamFlag,
   STREAM_VERSION,
@@ -29,6 +33,8 @@ export interface StreamReaderOptions {
   readonly packageBytesMax?: number;
   /** What the interrupted stream announced, when this is the new connection of a post-copy recovery. */
   readonly resume?: RamSection;
+  /** The stream is a peer's, and goes to a QEMU: nothing passes that cannot be checked, and there are limits. */
+  readonly firewall?: FirewallOptions | undefined;
 }
 
 /** The "ram" section as announced at its START. */
@@ -47,6 +53,8 @@ type Place =
   | "records"
   | "footer"
   | "package"
+  | "devices"
+  | "description"
   | "verbatim"
   | "done";
 
@@ -56,6 +64,10 @@ export class StreamReader {
   readonly #handler: StreamHandler;
   readonly #blocksMax: number;
   readonly #packageBytesMax: number;
+  readonly #firewall: FirewallOptions | undefined;
+  readonly #limits: CommandLimits | undefined;
+  /** With a firewall: of the package or of the devices behind the memory. */
+  #devices: DeviceTail | undefined;
   readonly #scanner: RecordScanner;
   #place: Place = "header";
   #phase: Phase = Phase.setup;
@@ -76,13 +88,20 @@ export class StreamReader {
     this.#handler = handler;
     this.#scanner = new RecordScanner(handler);
     this.#blocksMax = options.blocksMax ?? BLOCKS_MAX;
-    this.#packageBytesMax = options.packageBytesMax ?? 2 ** 30;
+    this.#firewall = options.firewall;
+    this.#limits = this.#firewall && new CommandLimits();
+    this.#packageBytesMax = options.packageBytesMax ?? this.#firewall?.deviceBytesMax ?? 2 ** 30;
     if (options.resume !== undefined) this.#setRam(options.resume);
   }
 
   /** The "ram" section, once its block list has been read (or as given for a resumed stream). */
   get ram(): RamSection | undefined {
     return this.#blocks === undefined ? undefined : this.#ram;
+  }
+
+  /** With a firewall: the device sections so far, most likely, as `FirewallOptions.knownDevices` takes them. */
+  get devices(): readonly string[] {
+    return this.#devices?.sections ?? [];
   }
 
   /** Bytes consumed so far: the offset in the stream of the first unconsumed byte. */
@@ -121,7 +140,8 @@ export class StreamReader {
    */
   end(): void {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#place === "verbatim" || this.#place === "done") return;
+    if (this.#place === "verbatim" || this.#place === "done" || this.#place === "devices") return;
+    if (this.#place === "description" && this.#packageRest < 0) return;
     this.#fault = new StreamFault("truncated", this.#consumed);
     throw this.#fault;
   }
@@ -145,6 +165,10 @@ export class StreamReader {
         return this.#startEos(buffer, p, end);
       case "package":
         return this.#package(buffer, p, end);
+      case "devices":
+        return this.#watched(buffer, p, end);
+      case "description":
+        return this.#description(buffer, p, end);
       case "verbatim":
         this.#handler.bytes(buffer, p, end);
         return end;
@@ -176,7 +200,10 @@ export class StreamReader {
     if (buffer[p] !== ElementType.configuration) throw this.#broken("configuration_missing", p);
     const read = readConfiguration(buffer, p, end, this.#base);
     if (read === undefined) return p;
-    if (read === "unknown") return this.#transparent("an unknown part of the configuration", buffer, p, end);
+    if (read === "unknown") {
+      const why = "an unknown part of the configuration";
+      return this.#transparent(why, "configuration_unchecked", buffer, p, end);
+    }
     this.#ignoreShared = read.ignoreShared;
     this.#place = "element";
     const { machine, subsections } = read;
@@ -197,7 +224,12 @@ export class StreamReader {
         if (this.#phase !== Phase.ended && this.#phase !== Phase.postcopyEnded)
           throw this.#broken("eof_early", p);
         // In pre-copy a description may follow: it belongs to the opaque tail.
-        this.#place = this.#phase === Phase.ended ? "verbatim" : "done";
+        if (this.#phase !== Phase.ended) this.#place = "done";
+        else if (this.#firewall === undefined) this.#place = "verbatim";
+        else {
+          this.#place = "description";
+          this.#packageRest = -1;
+        }
         return this.#tell({ type: "eof" }, buffer, p, p + 1);
       default:
         throw this.#broken("element_unknown", p);
@@ -265,13 +297,18 @@ export class StreamReader {
     if (!live && !(full && this.#phase === Phase.ended)) throw this.#broken("section_order", p);
     if (full) {
       if (live && this.#parts === 0) {
-        return this.#transparent(`the device section ${name} comes before the memory`, buffer, p, end);
+        const why = `the device section ${name} comes before the memory`;
+        return this.#transparent(why, "early_device_unchecked", buffer, p, end);
       }
       if (live) this.#handler.barrier("devices");
-      this.#place = "verbatim";
+      this.#place = this.#firewall === undefined ? "verbatim" : "devices";
+      this.#watch(undefined)?.begin(id, name, instance, c.at - p);
       return this.#tell({ type: "sectionFull", id, name, instance, version }, buffer, p, c.at);
     }
-    if (name !== "ram") return this.#transparent(`the live section ${name} is not known`, buffer, p, end);
+    if (name !== "ram") {
+      const why = `the live section ${name} is not known`;
+      return this.#transparent(why, "section_unchecked", buffer, p, end);
+    }
     if (this.#ram !== undefined) throw this.#broken("ram_twice", p);
     if (instance !== 0 || version !== RAM_VERSION) throw this.#broken("ram_version", p);
     this.#ram = { id, blocks: [] };
@@ -284,6 +321,7 @@ export class StreamReader {
       ignoreShared: this.#ignoreShared,
       postcopy: this.#advised,
       blocksMax: this.#blocksMax,
+      ramBytesMax: Math.min(this.#firewall?.ramBytesMax ?? RAM_BYTES_MAX, RAM_BYTES_MAX),
     });
     if (list === undefined) return p;
     const { totalBytes, blocks } = list;
@@ -317,16 +355,19 @@ export class StreamReader {
       packageBytesMax: this.#packageBytesMax,
     });
     if (rule !== undefined) throw this.#broken(rule, p);
+    const payload = copyOf(buffer, p + 5, payloadEnd);
+    const limit = this.#limits?.judge(command, payload, this.#ram?.blocks ?? []);
+    if (limit !== undefined) throw this.#broken(limit, p);
     if (command === Command.postcopyRamDiscard && !this.#discarded) {
       this.#discarded = true;
       this.#handler.barrier("discard");
     }
     if (command === Command.packaged) this.#handler.barrier("package");
-    const payload = copyOf(buffer, p + 5, payloadEnd);
     const name = COMMAND_NAMES.get(command)!;
     this.#handler.element?.({ type: "command", command, name, payload });
     if (command === Command.packaged) {
       this.#packageRest = be32(payload, 0);
+      this.#watch(this.#packageRest);
       this.#phase = Phase.postcopy;
       this.#scanner.postcopy = true;
       this.#place = "package";
@@ -340,14 +381,52 @@ export class StreamReader {
 
   #resumed(buffer: Uint8Array, p: number, end: number): number {
     if (this.#ram === undefined) {
-      return this.#transparent("a resumed stream does not announce its blocks", buffer, p, end);
+      const why = "a resumed stream does not announce its blocks";
+      return this.#transparent(why, "resume_unchecked", buffer, p, end);
     }
     this.#phase = Phase.postcopy;
     this.#scanner.postcopy = true;
     return p;
   }
 
+  /** Begins to look through the devices, where a firewall is asked for. */
+  #watch(packageBytes: number | undefined): DeviceTail | undefined {
+    if (this.#firewall === undefined) return undefined;
+    const { deviceBytesMax: bytesMax, knownDevices: known } = this.#firewall;
+    this.#devices = new DeviceTail({ bytesMax, known, ...(packageBytes !== undefined && { packageBytes }) });
+    return this.#devices;
+  }
+
+  /** Passes what the firewall lets through of devices, and of a package. */
+  #watched(buffer: Uint8Array, p: number, end: number): number {
+    const devices = this.#devices!;
+    const stop = devices.fault === undefined ? devices.scan(buffer, p, end) : p;
+    if (stop > p) this.#handler.bytes(buffer, p, stop);
+    if (devices.fault !== undefined) throw this.#broken(devices.fault, stop);
+    if (devices.complete) this.#place = "element";
+    return stop;
+  }
+
+  /** Behind EOF, where no device section came: a description, or nothing. */
+  #description(buffer: Uint8Array, p: number, end: number): number {
+    if (this.#packageRest >= 0) {
+      const stop = Math.min(end, p + this.#packageRest);
+      this.#packageRest -= stop - p;
+      if (this.#packageRest === 0) this.#place = "done";
+      this.#handler.bytes(buffer, p, stop);
+      return stop;
+    }
+    if (buffer[p] !== ElementType.description) throw this.#broken("bytes_after_eof", p);
+    if (end - p < 5) return p;
+    this.#packageRest = be32(buffer, p + 1);
+    if (this.#packageRest > this.#firewall!.deviceBytesMax) throw this.#broken("devices_too_long", p);
+    if (this.#packageRest === 0) this.#place = "done";
+    this.#handler.bytes(buffer, p, p + 5);
+    return p + 5;
+  }
+
   #package(buffer: Uint8Array, p: number, end: number): number {
+    if (this.#devices !== undefined) return this.#watched(buffer, p, end);
     const pieceEnd = Math.min(end, p + this.#packageRest);
     this.#packageRest -= pieceEnd - p;
     if (this.#packageRest === 0) this.#place = "element";
@@ -355,8 +434,9 @@ export class StreamReader {
     return pieceEnd;
   }
 
-  /** What cannot be delimited: told once, and all the rest passes as it is. */
-  #transparent(why: string, buffer: Uint8Array, p: number, end: number): number {
+  /** What cannot be delimited: told once, and all the rest passes as it is; or, with a firewall, nothing does. */
+  #transparent(why: string, rule: StreamRule, buffer: Uint8Array, p: number, end: number): number {
+    if (this.#firewall?.passUnchecked === false) throw this.#broken(rule, p);
     if (this.#parts > 0) this.#handler.barrier("devices");
     this.#place = "verbatim";
     this.#handler.element?.({ type: "transparent", why });

@@ -10,6 +10,8 @@ export interface ReturnPathHandler {
    * For a bitmap the bytes were all told by `bytes` before, and the range is empty.
    */
   message(message: ReturnMessage, buffer: Uint8Array, start: number, end: number): void;
+  /** A bitmap of this block begins. Before any byte of it is told. */
+  bitmap?(block: string): void;
   /** Verbatim bytes of a bitmap, in pieces. */
   bytes(buffer: Uint8Array, start: number, end: number): void;
 }
@@ -52,6 +54,11 @@ export class ReturnPathReader {
   /** The block that a request without a name refers to. */
   get lastBlock(): string | undefined {
     return this.#lastBlock;
+  }
+
+  /** Bytes consumed before the message that is being told. */
+  get consumedBytes(): number {
+    return this.#consumed;
   }
 
   /**
@@ -143,6 +150,7 @@ export class ReturnPathReader {
     if (size !== expected || size % 8 !== 0 || size === 0 || size > this.#bitmapBytesMax) {
       throw this.#broken("bitmap_size");
     }
+    this.#handler.bitmap?.(block);
     this.#bitmap = { block, bits: new Uint8Array(size), filled: 0 };
     this.#handler.bytes(buffer, p, messageEnd + 8);
     return messageEnd + 8;

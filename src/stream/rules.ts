@@ -26,6 +26,22 @@ export const RULES = {
   eof_early: "the stream ends after the ram section has ended",
   bytes_after_eof: "nothing follows the end of a post-copy stream",
   truncated: "the stream ended in the middle",
+  // Where a firewall is asked for
+  ram_too_large: "the blocks are together larger than the limit",
+  configuration_unchecked: "behind an unknown part of the configuration nothing can be checked",
+  section_unchecked: "behind another live section than ram nothing can be checked",
+  early_device_unchecked: "behind a device section that comes before the memory nothing can be checked",
+  resume_unchecked: "a resumed stream can be checked only when its blocks are known",
+  devices_too_long: "device sections are together longer than the limit",
+  devices_too_many: "there are more device sections than the limit",
+  device_twice: "each device section comes once",
+  device_order: "device sections come in the order of earlier streams of this machine",
+  element_in_devices: "behind a device section comes another one, or the end",
+  package_body: "a package holds LISTEN, device sections, PING and RUN, and nothing else",
+  return_path_twice: "the return path is opened once",
+  pings_too_many: "there are more PINGs than the limit",
+  bitmap_asked_twice: "the bitmap of each block is asked for once",
+  discard_total: "all discards together throw away each page twice at most",
   // Block list
   mem_size_missing: "the ram section starts with the list of blocks",
   block_bytes: "a block is a whole number of pages of 4096 bytes",
@@ -68,6 +84,13 @@ export const RULES = {
   bitmap_end: "a received bitmap is closed by its end mark",
   resume_ack_value: "the acknowledgement of a resume has the value 1",
   after_shut: "SHUT is the last message",
+  return_path_closed: "nothing is said before the return path was opened",
+  pong_unasked: "a PONG answers a PING",
+  request_early: "pages are asked for after the package",
+  bitmap_unasked: "a received bitmap was asked for",
+  resume_ack_unasked: "a resume that is acknowledged was ordered",
+  switchover_ack_twice: "the switchover is acknowledged once",
+  shut_early: "the target has not loaded what it was not given",
 } as const;
 
 export type StreamRule = keyof typeof RULES;

@@ -5,12 +5,15 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import {
+  Command,
   concat,
+  type Element,
   emptyEnd,
   encodeAdvise,
   encodeBlockList,
   encodeCommand,
   encodeConfiguration,
+  encodeDescription,
   encodeDiscard,
   encodeEof,
   encodeEos,
@@ -21,13 +24,16 @@ import {
   encodeRecvBitmap,
   encodeSectionFull,
   encodeSectionStart,
+  type FirewallOptions,
   footer,
   PageKind,
   partHeader,
   partTrailer,
   type RamBlock,
   RamRecordReader,
+  type ReturnMessage,
   ReturnPathReader,
+  ReturnRules,
   RULES,
   StreamFault,
   type StreamRule,
@@ -225,6 +231,85 @@ const RETURN_PATH: readonly Case[] = [
   ["after_shut", shut, 0, shut],
 ];
 
+const FIREWALL: FirewallOptions = { ramBytesMax: 0x4000, deviceBytesMax: 100, passUnchecked: false };
+const section = (id: number, name: string, instance = 0) =>
+  encodeSectionFull({ id, name, instance, version: 1 });
+/** A tail's first section, up to its footer. */
+const device = concat([section(7, "dev"), hex("abcd"), footer(7)]);
+const behindDevice = concat([ended, section(7, "dev"), hex("abcd")]);
+const LISTEN = encodeCommand(Command.postcopyListen);
+const RUN = encodeCommand(Command.postcopyRun);
+const pack = (...parts: Uint8Array[]) => {
+  const body = concat(parts);
+  return concat([encodePackaged(body.length), body]);
+};
+const discardAll = encodeDiscard("a", [{ offset: 0, bytes: 0x3000 }]);
+const pings = (count: number) => concat(Array.from({ length: count }, () => encodePing(1)));
+const openReturn = encodeCommand(Command.openReturnPath);
+/** What only a firewall refuses: the rule, what is allowed before, where, what breaks it. */
+const FIREWALLED: readonly Case[] = [
+  [
+    "configuration_unchecked",
+    header,
+    0,
+    encodeConfiguration("pc", [{ name: "x", version: 1, data: hex("00") }]),
+  ],
+  ["section_unchecked", setup, 0, encodeSectionStart({ id: 3, name: "vfio", instance: 0, version: 1 })],
+  ["early_device_unchecked", setup, 0, section(3, "virtio-mem")],
+  ["resume_unchecked", encodeCommand(Command.postcopyResume), 0, Uint8Array.of(0x02)],
+  [
+    "devices_too_long",
+    concat([ended, section(7, "dev")]),
+    100 - section(7, "dev").length,
+    new Uint8Array(101),
+  ],
+  ["devices_too_long", concat([ended, encodeEof()]), 0, encodeDescription(new Uint8Array(101))],
+  ["bytes_after_eof", concat([ended, encodeEof()]), 0, Uint8Array.of(8)],
+  ["bytes_after_eof", concat([ended, encodeEof(), encodeDescription(hex("7b7d"))]), 0, Uint8Array.of(6)],
+  ["device_twice", behindDevice, 0, concat([footer(7), section(8, "dev")])],
+  ["element_in_devices", behindDevice, 0, concat([footer(7), encodePing(1)])],
+  ["element_in_devices", behindDevice, 0, concat([footer(7), partHeader(2)])],
+  ["element_in_devices", behindDevice, 0, concat([footer(7), emptyEnd(2)])],
+  ["element_in_devices", behindDevice, 0, concat([footer(7), ram])],
+  // Behind a header that may be one, or part of the section before: the footer hides in its name.
+  [
+    "element_in_devices",
+    behindDevice,
+    11,
+    concat([footer(7), hex("04 00000009 0b"), footer(7), RUN, hex("00"), new Uint8Array(8)]),
+  ],
+  ["package_body", concat([advised, encodePackaged(20)]), 0, concat([RUN, device])],
+  ["package_body", concat([advised, encodePackaged(3)]), 0, LISTEN],
+  [
+    "package_body",
+    concat([advised, encodePackaged(10 + device.length), LISTEN, device.subarray(0, -5)]),
+    5,
+    hex("7e00000007 7e00000007"),
+  ],
+  [
+    "package_body",
+    concat([advised, encodePackaged(40), LISTEN, device.subarray(0, -5)]),
+    0,
+    concat([footer(7), encodeEof()]),
+  ],
+  [
+    "element_in_devices",
+    concat([advised, encodePackaged(40), LISTEN, device.subarray(0, -5)]),
+    0,
+    concat([footer(7), RUN, RUN]),
+  ],
+  [
+    "element_in_devices",
+    concat([advised, encodePackaged(19 + device.length), LISTEN, device.subarray(0, -5)]),
+    0,
+    concat([footer(7), RUN, pings(1)]),
+  ],
+  ["return_path_twice", concat([head, openReturn]), 0, openReturn],
+  ["pings_too_many", concat([head, openReturn, pings(64)]), 0, encodePing(1)],
+  ["bitmap_asked_twice", encodeRecvBitmap("a"), 0, encodeRecvBitmap("a")],
+  ["discard_total", concat([advised, discardAll, discardAll]), 0, discardAll],
+];
+
 const seen = new Set<string>();
 const refused = (rule: StreamRule, atByte: number, fault: StreamFault | undefined) => {
   assert.equal(fault?.rule, rule);
@@ -238,6 +323,54 @@ for (const [i, [rule, before, at, breaking]] of STREAM.entries()) {
     refused(rule, before.length + at, readAll(concat([before, breaking])).fault);
   });
 }
+
+for (const [i, [rule, before, at, breaking]] of FIREWALLED.entries()) {
+  test(`firewall ${i}: ${rule}`, () => {
+    const bytes = concat([before, breaking]);
+    const whole = readAll(bytes, [], { firewall: FIREWALL });
+    refused(rule, before.length + at, whole.fault);
+    const piecemeal = readAll(bytes, bytes.keys(), { firewall: FIREWALL });
+    assert.deepEqual(piecemeal.recorder.done(), whole.recorder.done(), "the same in single bytes");
+    refused(rule, before.length + at, piecemeal.fault);
+    if (rule !== "bytes_after_eof") assert.notEqual(readAll(bytes).fault?.rule, rule, "and without it not");
+  });
+}
+
+test("a firewall: sizes and orders that it was told", () => {
+  const small = { ...FIREWALL, ramBytesMax: 0x3fff };
+  refused("ram_too_large", head.length + ram.length, readAll(setup, [], { firewall: small }).fault);
+  const known = { ...FIREWALL, deviceBytesMax: 1000, knownDevices: ["dev 0", "other 1", "third 0"] };
+  const then = (...names: [string, number][]) =>
+    concat([behindDevice, footer(7), ...names.map(([name, i]) => concat([section(7, name, i), footer(7)]))]);
+  assert.equal(readAll(then(["new", 5], ["third", 0]), [], { firewall: known }).fault, undefined);
+  const third = behindDevice.length + 5 + section(7, "third").length;
+  const wrong = then(["third", 0], ["other", 1]);
+  refused("device_order", third, readAll(wrong, [], { firewall: known }).fault);
+  const many = Array.from({ length: 4096 }, (_, i): [string, number] => ["d", i]);
+  const { fault } = readAll(then(...many), [], { firewall: { ...FIREWALL, deviceBytesMax: 1e6 } });
+  refused("devices_too_many", fault?.atByte ?? -1, fault);
+});
+
+test("a firewall lets good streams pass, and says which devices it saw", () => {
+  const firewall = { ...FIREWALL, deviceBytesMax: 1000 };
+  const two = concat([device, section(9, "x/y", 3), hex("7e 00000009 7e 7e00000007 55"), footer(9)]);
+  const description = encodeDescription(Uint8Array.from(Buffer.from('{"~":1}')));
+  const good: Uint8Array[] = [
+    concat([ended, two, encodeEof(), description]),
+    concat([ended, two, encodeEof()]),
+    concat([ended, encodeEof(), description]),
+    concat([ended, encodeEof()]),
+    concat([advised, pack(LISTEN, two, encodePing(3), RUN), emptyEnd(2), encodeEof()]),
+    concat([advised, pack(LISTEN, two, RUN), encodePing(4), emptyEnd(2), encodeEof()]),
+  ];
+  for (const bytes of good) {
+    const { fault, reader, recorder } = readAll(bytes, [], { firewall });
+    assert.equal(fault, undefined);
+    if (bytes.length > 200) assert.deepEqual(reader.devices, ["dev 0", "x/y 3"]);
+    assert.deepEqual(recorder.done(), readAll(bytes).recorder.done(), "as without it");
+    assert.deepEqual(readAll(bytes, bytes.keys(), { firewall }).recorder.done(), recorder.done());
+  }
+});
 
 for (const [i, [rule, context, at, frame]] of RECORDS.entries()) {
   test(`records ${i}: ${rule}`, () => {
@@ -261,6 +394,50 @@ for (const [i, [rule, before, at, breaking]] of RETURN_PATH.entries()) {
     );
   });
 }
+
+test("a return path: what answers nothing that the source said", () => {
+  const heard = (rule: StreamRule, message: ReturnMessage, ...said: Element[]) => {
+    const rules = new ReturnRules();
+    for (const element of said) rules.said(element);
+    assert.equal(message.type === "bitmap" ? rules.judgeBitmap(message.block) : rules.judge(message), rule);
+    seen.add(rule);
+    rules.said({ type: "transparent", why: "" });
+    assert.equal(rules.judge(message), undefined, "nobody knows what was said in transparent bytes");
+  };
+  const command = (number: number, payload: Uint8Array = new Uint8Array(0)): Element => ({
+    ...{ type: "command", command: number, name: "", payload },
+  });
+  const open = command(Command.openReturnPath);
+  const shut = { type: "shut", status: 0 } as const;
+  const pong = { type: "pong", value: 1 } as const;
+  heard("return_path_closed", shut);
+  heard("shut_early", shut, open);
+  heard("pong_unasked", pong, open, command(Command.ping, hex("00000002")));
+  heard("request_early", { type: "request", block: "a", offset: 0, bytes: 4096 }, open);
+  heard("resume_ack_unasked", { type: "resumeAck", value: 1 }, open);
+  heard("bitmap_unasked", { type: "bitmap", block: "a", bits: new Uint8Array(8) }, open);
+
+  const rules = new ReturnRules();
+  rules.said(open);
+  assert.equal(rules.judge({ type: "switchoverAck" }), undefined);
+  assert.equal(rules.judge({ type: "switchoverAck" }), "switchover_ack_twice");
+  seen.add("switchover_ack_twice");
+  rules.said(command(Command.ping, hex("00000001")));
+  assert.equal(rules.judge(pong), undefined);
+  assert.equal(rules.judge(pong), "pong_unasked", "one PONG for a PING");
+  assert.equal(rules.judge({ type: "shut", status: 1 }), undefined, "a target may fail at any time");
+  rules.passed("discard");
+  assert.equal(rules.judge(shut), "shut_early");
+  rules.passed("end");
+  assert.equal(rules.judge(shut), undefined);
+  rules.said({ type: "package", bytes: 10 });
+  assert.equal(rules.judge({ type: "pong", value: 3 }), undefined, "the PING in the package");
+  assert.equal(rules.judge({ type: "request", block: "a", offset: 0, bytes: 4096 }), undefined);
+  rules.said(command(Command.recvBitmap, name("a")));
+  assert.equal(rules.judgeBitmap("b"), "bitmap_unasked");
+  assert.equal(rules.judgeBitmap("a"), undefined);
+  assert.equal(rules.judgeBitmap("a"), "bitmap_unasked", "one bitmap for a question");
+});
 
 test("limits: number of blocks, length of the package, length of a bitmap", () => {
   refused("blocks_too_many", head.length + ram.length + 18, readAll(setup, [], { blocksMax: 1 }).fault);
