@@ -6,7 +6,7 @@ import { guestVerifies } from "../demo/verdict.ts";
 import { type FaultSeen, putIn } from "./fault.ts";
 import type { SoakHost } from "./host.ts";
 import type { OpenLine } from "./line.ts";
-import type { HostName, Load, MovePlan } from "./plan.ts";
+import type { Fault, HostName, Load, MovePlan } from "./plan.ts";
 
 export const VM = "guest";
 const POLL_MS = 50;
@@ -75,6 +75,10 @@ export async function soakMove(parts: MoveParts): Promise<MoveRow> {
     const expected = report.status === "completed" ? target : source;
     if (host !== expected)
       throw new SoakFailure(`its report says ${report.status}, and the guest runs at ${host.name}`);
+    if (report.status !== "completed" && !mayEndIt(plan.fault, fault))
+      throw new SoakFailure(
+        `nothing was done that may end a move, and it was ${report.status}: ${report.error?.message}`,
+      );
     if (report.status === "completed" && report.equal !== true)
       throw new SoakFailure("equal memory was not proven");
     await rest(host);
@@ -147,6 +151,11 @@ async function settled({ source, target, signal }: MoveParts, startedMs: number)
     }
     await sleep(POLL_MS, undefined, { signal });
   }
+}
+
+/** A cancel may, and a relay killed while the source can still run its guest. A line that comes back, or post-copy: never. */
+function mayEndIt(fault: Fault | null, seen: FaultSeen | null): boolean {
+  return fault !== null && fault.kind !== "cut" && fault.at.phase === "precopy" && seen === "done";
 }
 
 function isFree({ status, incoming, busyWith }: VmBody): boolean {
