@@ -13,7 +13,7 @@ import { isTruthful, moveAgain, oracleOf, type Pair, runsOf, type Said, saidOf }
 import type { FaultSeen } from "./types.ts";
 
 /** Slow enough that each phase is there to be struck. */
-const BYTES_PER_SEC = 8_000_000;
+const BYTES_PER_SEC = 16_000_000;
 const BOOT_MS = 120_000;
 const FREE_MS = 60_000;
 

@@ -17,7 +17,10 @@ export interface Moment {
 const becomes = (to: string): string => `"to":"${to}"`;
 const SOURCE = `"msg":"source's phase"`;
 const TARGET = `"msg":"target's phase"`;
-const lastByte = `"relay":{"event":"barrier","barrier":"end"}`;
+/** The source relay has read all that its QEMU sends of the memory. */
+const drained = `"relay":{"event":"barrier","barrier":"end"}`;
+/** The target relay has all of it and passes on the rest: the state of the devices, which QEMU loads and answers with SHUT. */
+const passing = `"side":"target","relay":{"event":"verdict","barrier":"end"`;
 const share = ({ remainingBytes, ramBytes }: Status): number =>
   remainingBytes === null || ramBytes === null || ramBytes === 0 ? 1 : remainingBytes / ramBytes;
 
@@ -47,7 +50,7 @@ const PRECOPY: readonly Moment[] = [
     trap: source(SOURCE, becomes("switchover")),
     beforeCommit: true,
   },
-  { strategy: "precopy", name: "between END and SHUT", trap: target(lastByte), beforeCommit: true },
+  { strategy: "precopy", name: "between END and SHUT", trap: target(passing), beforeCommit: true },
   {
     strategy: "precopy",
     name: "loaded, SHUT withheld",
@@ -83,7 +86,7 @@ const POSTCOPY: readonly Moment[] = [
     trap: source(SOURCE, becomes("postcopy")),
     beforeCommit: false,
   },
-  { strategy: "postcopy", name: "source drained", trap: source(lastByte), beforeCommit: false },
+  { strategy: "postcopy", name: "source drained", trap: source(drained), beforeCommit: false },
   {
     strategy: "postcopy",
     name: "late post-copy",
