@@ -78,7 +78,8 @@ async function perform(signal: AbortSignal, stack: DisposableStack): Promise<Rel
     ...{ engine: "auto", pagePolicy: "auto", pushOrder: "auto", poolBytes: 0 },
     ...{ bandwidthBytesPerSec: 0, withholdShut: false, ...common, ...patience },
   };
-  const context = { options, memory: sourceMemory(ENGINES.auto, "auto", CACHE_BYTES), hooks: SILENT };
+  const memory = sourceMemory(ENGINES.auto, "auto", CACHE_BYTES);
+  const context = { options, memory, hooks: SILENT, secure: {} };
   const carry = own(new SourceCarry(accepted, context, NO_MOMENTS), (carry) => carry.abandon(OVER));
 
   for (const piece of rehearsalStream(PASSES)) {
