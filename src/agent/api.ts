@@ -7,7 +7,13 @@ import { VM_NAME } from "../qemu/mod.ts";
 import { DOWNTIME_LIMIT_MS_MAX, PAGE_CACHE_BYTES_MAX, POOL_BYTES_MAX } from "./limits.ts";
 
 const vmName = z.string().regex(VM_NAME);
-const address = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253}):\d{1,5}$/, "must be HOST:PORT");
+/** Never a word of QEMU's for another kind of address, although a host might be called so. */
+const address = z
+  .string()
+  .regex(
+    /^(?!(exec|fd|file|rdma|tcp|unix|vsock):)(\[[0-9a-fA-F:.]+\]|[\w.-]{1,253}):\d{1,5}$/,
+    "must be HOST:PORT",
+  );
 
 const orderFields = z.strictObject({
   vm: vmName.describe("name of a VM of this host"),

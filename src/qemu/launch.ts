@@ -186,7 +186,7 @@ async function openWhenReady(
     try {
       return await openMonitor(paths.qmp, paths.oob, Math.max(1, leftMs));
     } catch (error) {
-      if (!isGodwitError(error)) throw error;
+      if (!isGodwitError(error) || error.code === "PATH_UNSAFE") throw error;
       // The socket closes a moment before the process is gone: give it the time to say why.
       if (error.code === "QMP_CLOSED") await waitForExit(started.process, 2_000);
       if (!isAlive(started.process))

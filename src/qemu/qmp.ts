@@ -1,11 +1,10 @@
-import { once } from "node:events";
-import { connect } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
-import { GodwitError } from "../errors/mod.ts";
+import { GodwitError, isGodwitError } from "../errors/mod.ts";
 import type { CommandAnswer, CommandArgs, CommandName, QmpEvent } from "./commands.ts";
 import { EventHub } from "./events.ts";
 import { LineSplitter } from "./lines.ts";
 import { type Greeting, type Message, parseMessage } from "./messages.ts";
+import { connectChecked } from "./privateSocket.ts";
 
 /** `query-qmp-schema` is by far the longest answer: about 1.5 MB in QEMU 10.0. */
 const LINE_BYTES_MAX = 16 * 2 ** 20;
@@ -209,12 +208,13 @@ export class Qmp {
   }
 }
 
-/** Connects to a QMP unix socket. Errors: QMP_UNREACHABLE, and those of `Qmp.open`. */
+/** Connects to a QMP unix socket that nobody else can have put there. Errors: QMP_UNREACHABLE, PATH_UNSAFE, and those of `Qmp.open`. */
 export async function connectQmp(path: string, options: Omit<QmpOptions, "name"> = {}): Promise<Qmp> {
-  const socket: Duplex = connect(path);
+  let socket: Duplex;
   try {
-    await once(socket, "connect");
+    socket = await connectChecked(path);
   } catch (error) {
+    if (isGodwitError(error)) throw error;
     throw new GodwitError("QMP_UNREACHABLE", { path, reason: (error as Error).message }, { cause: error });
   }
   return Qmp.open(socket, socket, { name: path, ...options });
