@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { runAgent } from "../agent/mod.ts";
 import { example, note, socketOption } from "./options.ts";
 
@@ -35,7 +35,12 @@ export function agentRunCommand(): Command {
       "TLS 1.3 for everything between hosts: a folder with ca.pem, cert.pem, key.pem, peers (`godwit pki issue` makes it)",
     )
     .option("--api <host:port>", "the API over TCP, too, for people with a certificate; needs --tls")
-    .option("--insecure", "allow plain connections beyond loopback: the network between the hosts is trusted")
+    .addOption(
+      new Option(
+        "--insecure",
+        "allow plain connections beyond loopback: the network between the hosts is trusted",
+      ).conflicts("tls"),
+    )
     .option("--state-dir <dir>", "where state is kept (default: ~/.local/state/godwit)")
     .option("--qemu <binary>", "QEMU to run VMs with")
     .option("--qemu-arg <arg...>", "given to that QEMU always, e.g. --qemu-arg=-L --qemu-arg=DIR")
@@ -44,6 +49,7 @@ export function agentRunCommand(): Command {
   example(
     run,
     "godwit agent run --peer 127.0.0.1:7700",
+    "godwit agent run --peer 10.0.0.2:7700 --tls /etc/godwit/tls",
     "godwit agent run --host beta --peer 10.0.0.2:7700 --insecure --state-dir /var/lib/godwit",
     "godwit agent run --peer 10.0.0.2:7700 --api 10.0.0.2:7701 --tls /etc/godwit/tls",
     "godwit agent run --peer 10.0.0.2:7700 --relay-ports 7710-7719 --insecure",
@@ -60,6 +66,10 @@ async function start(flags: Flags): Promise<void> {
     process.once("SIGTERM", resolve);
     process.once("SIGINT", resolve);
   });
+  if (insecure)
+    note(
+      "godwit: --insecure: orders and guest memory cross the network unencrypted, open to whoever is on it",
+    );
   const agent = await runAgent({ host, socket, peer, insecure, api, tls, relayPorts, stateDir, qemu, log });
   note(
     `agent ready: API at ${agent.socket}${agent.apiAddress ? ` and ${agent.apiAddress}` : ""}${agent.peerAddress ? `, other agents at ${agent.peerAddress}` : ""}`,

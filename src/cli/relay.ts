@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { EXIT, GodwitError } from "../errors/mod.ts";
 import { type Report, relayReport } from "../migration/mod.ts";
@@ -52,7 +53,7 @@ function sourceCommand(): Command {
   for (const option of common()) command.addOption(option);
   example(
     command,
-    "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --insecure",
+    "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --tls /etc/godwit/tls",
     "godwit relay source --listen unix:/run/vm1.sock --to 10.0.0.2:4444 --insecure --engine auto --page-cache 64MiB",
   );
   return command.action((o: CommonFlags & SourceFlags) =>
@@ -87,7 +88,11 @@ function targetCommand(): Command {
       "let the target QEMU have what cannot be checked: live sections of other devices (vfio, block), early device sections (virtio-mem)",
     );
   for (const option of common()) command.addOption(option);
-  example(command, "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --insecure");
+  example(
+    command,
+    "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --tls /etc/godwit/tls --peer-name alpha",
+    "godwit relay target --listen 10.0.0.2:4444 --forward unix:/run/vm1-in.sock --insecure",
+  );
   return command.action((o: CommonFlags & TargetFlags) =>
     carry(o, {
       side: "target",
@@ -107,6 +112,8 @@ function targetCommand(): Command {
 interface CommonFlags {
   readonly report?: string;
   readonly keep?: boolean;
+  readonly tls?: string;
+  readonly peerName?: string;
   readonly insecure?: boolean;
   readonly reconnectFor: number;
   readonly postcopyReconnectFor: number;
@@ -136,6 +143,14 @@ function common(): Option[] {
   return [
     new Option("--report <file>", "write the report there, one JSON line per migration"),
     new Option("--keep", "carry one migration after another instead of ending after the first"),
+    new Option(
+      "--tls <dir>",
+      "TLS 1.3 with the other relay: a folder with ca.pem, cert.pem, key.pem, peers (`godwit pki issue` makes it)",
+    ).conflicts("insecure"),
+    new Option(
+      "--peer-name <name>",
+      "with --tls: the host that the other relay must be (default: any in peers)",
+    ),
     new Option("--insecure", "allow an unencrypted link beyond loopback"),
     new Option("--reconnect-for <time>", "how long a lost link is tried again")
       .argParser(parsed(duration))
@@ -150,7 +165,10 @@ function common(): Option[] {
 
 function link(o: CommonFlags) {
   const { reconnectFor: reconnectForMs, postcopyReconnectFor: postcopyReconnectForMs, ticket } = o;
-  return { insecure: o.insecure ?? false, reconnectForMs, postcopyReconnectForMs, ticket };
+  if (o.peerName !== undefined && o.tls === undefined)
+    throw new GodwitError("USAGE", { problem: "--peer-name needs --tls: a name is in a certificate" });
+  const tls = o.tls === undefined ? {} : { tls: { folder: resolve(o.tls), peer: o.peerName } };
+  return { ...tls, insecure: o.insecure ?? false, reconnectForMs, postcopyReconnectForMs, ticket };
 }
 
 /** Runs the relay until its migration has ended (with --keep: until a signal) and sets the exit code. */
