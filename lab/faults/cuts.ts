@@ -9,7 +9,7 @@ import { GodwitStand } from "./rigPair.ts";
 import type { FaultCase } from "./types.ts";
 
 /** A move takes two to three seconds: the share of it that has passed is known to a few percent. */
-const LINE = { bytesPerSec: 12e6 };
+export const CUT_LINE = { bytesPerSec: 12e6 };
 const PERCENTS = Array.from({ length: 19 }, (_, i) => 5 * (i + 1));
 const CUTS_MS = [100, 2_000, 30_000];
 /** Of what a slice and a silent line are shown with. */
@@ -17,14 +17,15 @@ const FEW_PERCENTS = [25, 50, 75];
 const STRATEGIES = ["precopy", "postcopy"] as const;
 type CutStrategy = (typeof STRATEGIES)[number];
 
-interface Cut {
+export interface Cut {
   readonly strategy: CutStrategy;
   readonly percent: number;
   readonly ms: number;
   readonly manner: CutManner;
 }
 
-function* cuts(): Generator<Cut> {
+/** Every cut of the table. */
+export function* cuts(): Generator<Cut> {
   for (const strategy of STRATEGIES) {
     for (const ms of CUTS_MS)
       for (const percent of PERCENTS) yield { strategy, percent, ms, manner: "reset" };
@@ -33,7 +34,8 @@ function* cuts(): Generator<Cut> {
   }
 }
 
-function named({ strategy, percent, ms, manner }: Cut) {
+/** The columns of a row. */
+export function named({ strategy, percent, ms, manner }: Cut) {
   const fault = cutText(ms, manner);
   const moment = `${percent} %`;
   return { name: `cuts/${strategy}/${moment}/${fault}`, group: "cuts", strategy, moment, fault };
@@ -47,14 +49,16 @@ const inSlice = ({ percent, ms, manner }: Cut): boolean =>
 export const cutCases: readonly FaultCase[] = [...cuts()].map((cut) => ({
   ...named(cut),
   system: "godwit",
+  promise: "completes",
   slice: inSlice(cut),
   async run(qemu, signal) {
-    const stand = await standOf("cuts", qemu, () => GodwitStand.open(qemu, LINE, signal));
+    const stand = await standOf("cuts", qemu, () => GodwitStand.open(qemu, CUT_LINE, signal));
     return await stand.run(
       { strategy: cut.strategy },
       async (move) => {
         await move.share(cut.percent / 100);
         move.line.cut(cut.ms, cut.manner);
+        return undefined;
       },
       cut.ms,
       signal,

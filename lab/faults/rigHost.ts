@@ -23,7 +23,8 @@ export interface Told {
   readonly pid?: number;
   readonly from?: string;
   readonly to?: string;
-  readonly relay?: unknown;
+  /** Of a relay's own words. */
+  readonly relay?: { readonly event?: string; readonly barrier?: string };
 }
 
 /** One agent as a host, with its QEMU watched from outside. */

@@ -20,8 +20,8 @@ const FREE_MS = 40_000;
 
 export type Order = Pick<MigrationOrderInput, "strategy" | "postcopyReconnectForMs" | "forcePostcopy">;
 
-/** What a case does to a move: resolves when the fault has been put in. */
-export type Fault = (move: FaultMove) => Promise<void>;
+/** What a case does to a move: resolves when the fault has been put in, with what there is to say of it. */
+export type Fault = (move: FaultMove) => Promise<string | undefined>;
 
 /** Two agents as two hosts with a line between them, and a guest that goes to and fro. */
 export class GodwitStand implements Stand {
@@ -102,17 +102,18 @@ export class GodwitStand implements Stand {
     const sinceMs = wallMs();
     const beats = await from.lastBeat();
     let faultAtMs = 0;
+    let said: Awaited<ReturnType<Fault>>;
     const { report, phase } = await this.#move(
       order,
       async (move) => {
-        await fault(move);
+        said = await fault(move);
         faultAtMs = performance.now();
       },
       withinMs,
       signal,
     );
     const settledMs = Math.round(performance.now() - faultAtMs);
-    const notes: string[] = [];
+    const notes = said ? [said] : [];
     const runs = await this.#whoRuns(from, to, signal);
     const everBothMs = from.runs.together(to.runs, sinceMs);
     if (everBothMs > 0) notes.push(`both ran for ${everBothMs.toFixed(1)} ms`);
