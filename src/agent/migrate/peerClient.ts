@@ -1,6 +1,8 @@
 import type { z } from "zod";
-import { GodwitError, type WireError } from "../../errors/mod.ts";
+import { GodwitError, isGodwitError, type WireError } from "../../errors/mod.ts";
 import type { TargetPhase } from "../../migration/mod.ts";
+import type { Tls } from "../../trust/mod.ts";
+import { PeerLine } from "./peerLine.ts";
 import {
   answerSchema,
   clockSchema,
@@ -13,24 +15,36 @@ import {
   type TargetFacts,
 } from "./peerSchemas.ts";
 
+const PREPARE = "migrations";
 /** A QEMU with devices and disks may take a while to start on a busy host. */
 const PREPARE_MS = 60_000;
 const CALL_MS = 3_000;
 /** Longer than the target gives its QEMU to pause. */
 const RECOVER_MS = 30_000;
 
-/** The target's agent, seen from the source. Errors of every call: PEER_UNREACHABLE, or what the other agent said. */
+/**
+ * The target's agent, seen from the source. Errors of every call: PEER_UNREACHABLE, those of TLS (src/errors/trust.ts), or
+ * what the other agent said.
+ */
 export class PeerClient {
   readonly address: string;
+  readonly #line: PeerLine;
 
-  constructor(address: string) {
+  /** @param tls  null: plain HTTP */
+  constructor(address: string, tls: Tls | null) {
     this.address = address;
+    this.#line = new PeerLine(address, tls);
+  }
+
+  /** The name in the certificate of who answers there; null before the first answer, and without TLS. */
+  get name(): string | null {
+    return this.#line.peer?.name ?? null;
   }
 
   /** @param signal  gives the call up; the caller then tells the target to discard */
   prepare(order: PrepareOrder, signal: AbortSignal): Promise<Prepared> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(PREPARE_MS)]);
-    return this.#call("POST", "migrations", preparedSchema, order, limit);
+    return this.#call("POST", PREPARE, preparedSchema, order, limit);
   }
 
   async commit(id: string): Promise<TargetPhase> {
@@ -68,21 +82,15 @@ export class PeerClient {
   ): Promise<z.output<S>> {
     const unreachable = (reason: string, cause?: unknown) =>
       new GodwitError("PEER_UNREACHABLE", { address: this.address, reason }, { cause });
-    let answer: unknown;
-    let ok: boolean;
-    try {
-      const response = await fetch(`http://${this.address}/peer/v1/${path}`, {
-        method,
-        signal,
-        ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+    const idempotent = path !== PREPARE;
+    const answer = await this.#line
+      .ask({ method, path, body, signal, idempotent })
+      .catch((error: unknown) => {
+        if (isGodwitError(error)) throw error;
+        throw unreachable(reasonOf(error), error);
       });
-      ok = response.ok;
-      answer = await response.json();
-    } catch (error) {
-      throw unreachable(reasonOf(error), error);
-    }
-    if (!ok) throw GodwitError.fromWire(wireError(answer));
-    const parsed = schema.safeParse(answer);
+    if (answer.status < 200 || answer.status >= 300) throw GodwitError.fromWire(wireError(answer.body));
+    const parsed = schema.safeParse(answer.body);
     if (!parsed.success)
       throw unreachable("what answers there is not a Godwit agent of this version", parsed.error);
     return parsed.data;
