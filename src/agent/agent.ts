@@ -19,7 +19,7 @@ import { type Guard, guard } from "./guard.ts";
 import { SqliteHistory } from "./history.ts";
 import { makeHttp } from "./http.ts";
 import { lockStateDir } from "./lock.ts";
-import { parsePortRange, RelayPorts, registerMigrations, SpareRelay } from "./migrate/mod.ts";
+import { parsePortRange, RelayPorts, registerMigrations, SpareRelay, TICKET_MS } from "./migrate/mod.ts";
 import { describeApi } from "./openapi.ts";
 import { agentPaths } from "./paths.ts";
 import { Refusals, refusedPeer } from "./refusals.ts";
@@ -34,7 +34,7 @@ import { VERSION } from "./version.ts";
 import { Vms } from "./vms.ts";
 
 export interface AgentOptions {
-  /** Default: the system's host name. */
+  /** Default: the certificate's name, else the system's. */
   readonly host?: string | undefined;
   /** The API's unix socket. Default: `agent.sock` in the run dir. */
   readonly socket?: string | undefined;
@@ -45,6 +45,8 @@ export interface AgentOptions {
   readonly api?: string | undefined;
   /** The folder of this host's certificates (docs/security.md). */
   readonly tls?: string | undefined;
+  /** How long after a preparation the source's relay may come, ms. Default: a minute. */
+  readonly ticketMs?: number | undefined;
   /** MIN-MAX: where relays of arriving VMs listen. Default: any free port. */
   readonly relayPorts?: string | undefined;
   readonly stateDir?: string | undefined;
@@ -158,7 +160,7 @@ async function tlsOf({ tls, log }: AgentOptions): Promise<Tls | null> {
 }
 
 function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>, tls: Tls | null) {
-  const host = options.host ?? hostname();
+  const host = options.host ?? tls?.identity.name ?? hostname();
   const log = options.log.child({ host }, { redact: { paths: [...SECRETS], censor: "(secret)" } });
   const clock = systemClock;
   const runDir = privateDir(paths.runDir);
@@ -172,6 +174,7 @@ function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>
     ...{ host, runDir, log, clock, vms, history, events },
     insecure: options.insecure ?? false,
     tls,
+    ticketMs: options.ticketMs ?? TICKET_MS,
     onRefused: (refused) => refusals.add(refusedPeer(refused)),
     relayPorts: new RelayPorts(options.relayPorts === undefined ? null : parsePortRange(options.relayPorts)),
     relays: new SpareRelay(),

@@ -160,6 +160,8 @@ export interface AgentContext {
   readonly insecure: boolean;
   /** Certificates for everything that crosses the network; null: plain. */
   readonly tls: Tls | null;
+  /** How long after the preparation a ticket opens a session of its relays. */
+  readonly ticketMs: number;
   /** Told of each peer that was turned away; the audit log is behind it. */
   readonly onRefused: OnRefused;
   /** Where relays of arriving VMs listen. */

@@ -22,19 +22,29 @@ export class Arrivals {
   }
 
   /** Errors: those of `precheckTarget`, of starting QEMU and relay, PEER_ABSENT, CANCELLED. Nothing is left then. */
-  async prepare(given: PrepareOrder): Promise<Prepared> {
+  async prepare(given: PrepareOrder, by: string | null): Promise<Prepared> {
     const context = this.#context;
     if (context.peerAddress === null) throw new GodwitError("PEER_ABSENT", { host: context.host });
     if (this.#record(given.id) !== null || this.#moves.has(given.id)) {
       throw new GodwitError("USAGE", { problem: `the migration ${given.id} was prepared before` });
     }
     // Which program runs here is this host's to say, whatever the source's spec names.
-    const order = { ...given, spec: { ...given.spec, qemu: programOf(context) } };
+    const order = { ...given, spec: { ...given.spec, qemu: programOf(context) }, by };
     await precheckTarget(context, order);
     if (this.#refused.has(order.id)) throw new GodwitError("CANCELLED", {});
     const move = new TargetMove(context, order);
     this.#moves.set(order.id, move);
     return move.prepare();
+  }
+
+  /** Only the host that ordered a move decides on it. Errors: TLS_NOT_AUTHORISED. */
+  checkOrderer(id: string, by: string | null, address: string): void {
+    const orderer = this.#moves.get(id)?.by ?? null;
+    if (orderer === null || orderer === by) return;
+    const reason = `the migration ${id} was ordered by host ${orderer}`;
+    throw new GodwitError("TLS_NOT_AUTHORISED", {
+      ...{ by: this.#context.host, address, who: `host ${by}`, reason },
+    });
   }
 
   /** Errors: MIGRATION_UNKNOWN. */

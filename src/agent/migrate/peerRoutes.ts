@@ -1,4 +1,5 @@
 import type { FastifyInstance } from "fastify";
+import { callerOf } from "../caller.ts";
 import type { AgentContext } from "../context.ts";
 import { zodApi } from "../http.ts";
 import type { Arrivals } from "./arrivals.ts";
@@ -12,8 +13,14 @@ export function peerRoutes(fastify: FastifyInstance, context: AgentContext, arri
   peer.get("/peer/v1/clock", async () => ({ wallMs: context.clock.wallMs() }));
 
   peer.post("/peer/v1/migrations", { schema: { body: prepareSchema } }, async (request) =>
-    arrivals.prepare(request.body),
+    arrivals.prepare(request.body, callerOf(request).name),
   );
+  // Everything else is about a move that is there.
+  peer.addHook("preHandler", async (request) => {
+    const { id } = request.params as { id?: unknown };
+    const { name, address } = callerOf(request);
+    if (typeof id === "string") arrivals.checkOrderer(id, name, address ?? "an unknown address");
+  });
   peer.post("/peer/v1/migrations/:id/commit", { schema: { params } }, async (request) => ({
     phase: await arrivals.commit(request.params.id),
   }));

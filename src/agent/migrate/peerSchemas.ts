@@ -26,7 +26,10 @@ export const prepareSchema = z.strictObject({
   balloon: z.strictObject({ sizeBytes: z.int().min(1).nullable(), auto: z.boolean() }),
   qemuVersion: z.string().max(64),
 });
-export type PrepareOrder = z.output<typeof prepareSchema>;
+export type PrepareOrder = z.output<typeof prepareSchema> & {
+  /** The host that ordered it, by its certificate; no peer can say it itself. */
+  readonly by?: string | null;
+};
 
 export const preparedSchema = z.object({
   host: z.string(),

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -35,6 +34,7 @@ import { ProgressMeter } from "./progress.ts";
 import type { SourceRecord } from "./records.ts";
 import { memoryOf, together } from "./recoverySource.ts";
 import { RelayProcess, type RelaySide } from "./relayProcess.ts";
+import { newTicket, relayTrust } from "./relayTrust.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
 import { configureSource, pageCacheBytesOf, poolBytesOf } from "./settings.ts";
@@ -81,7 +81,7 @@ export class SourceMove {
   readonly #steering: Steering;
   readonly #balloon: DepartingBalloon;
   readonly #cancelled = new AbortController();
-  readonly #ticket = randomBytes(24).toString("base64url");
+  #ticket = newTicket();
   readonly #startedAtMs: number;
   readonly #startedAtMonoMs: number;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -105,7 +105,7 @@ export class SourceMove {
     this.#vm = vm;
     this.#release = release;
     this.#log = context.log.child({ migration: id, vm: vm.name });
-    this.#peer = new PeerClient(order.to);
+    this.#peer = new PeerClient(order.to, context.tls);
     this.#startedAtMs = context.clock.wallMs();
     this.#startedAtMonoMs = context.clock.monoMs();
     const { strategy, onTimeout, forcePostcopy } = order;
@@ -324,7 +324,7 @@ export class SourceMove {
       listen: this.#socket(),
       socketMode: 0o600,
       to: this.#relayAt(this.#prepared?.relayAddress ?? ""),
-      insecure: this.#context.insecure,
+      ...relayTrust(this.#context, this.#peer.name),
       bandwidthBytesPerSec: firstBandwidth(this.order),
       ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
       pageCacheBytes: this.#pageCacheBytes(),
@@ -358,14 +358,15 @@ export class SourceMove {
     await old?.stop(this.#error());
     const section = this.#section;
     const memory = await memoryOf(this.#vm, section);
+    this.#ticket = newTicket();
     const { phase, relayAddress } = await this.#peer.recover(this.id, this.#ticket);
     if (relayAddress === null) return this.dispatch({ type: "targetSays", phase });
     this.#log.info({ phase, relayAddress }, "the target is ready for a rescue relay");
-    const { insecure } = this.#context;
     const { bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs } = this.order;
     this.#relay = this.#newRelay("rescue");
     this.#relay.start({
-      ...{ side: "rescue", to: this.#relayAt(relayAddress), insecure, ticket: this.#ticket },
+      ...{ side: "rescue", to: this.#relayAt(relayAddress), ticket: this.#ticket },
+      ...relayTrust(this.#context, this.#peer.name),
       ...{ bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs, section: section!, memory },
     });
   }

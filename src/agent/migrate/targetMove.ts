@@ -20,6 +20,7 @@ import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchem
 import type { TargetRecord } from "./records.ts";
 import { listenAgain } from "./recoveryTarget.ts";
 import { RelayProcess } from "./relayProcess.ts";
+import { relayTrust } from "./relayTrust.ts";
 import { configureTarget } from "./settings.ts";
 import { notWritten, targetEventOf, wireError } from "./translate.ts";
 
@@ -69,6 +70,11 @@ export class TargetMove {
       failing: () => this.#state.error,
       failed: (effect, error) => this.#failed(effect, error),
     });
+  }
+
+  /** The host that ordered it, by its certificate; null: not known, without TLS. */
+  get by(): string | null {
+    return this.#order.by ?? null;
   }
 
   get phase(): TargetPhase {
@@ -194,7 +200,7 @@ export class TargetMove {
   async #startRelay(
     how: Pick<TargetRelayOptions, "forward" | "pageCacheBytes" | "ticket" | "resume">,
   ): Promise<void> {
-    const { relays, relayPorts, insecure, peerAddress } = this.#context;
+    const { relays, relayPorts, peerAddress, ticketMs } = this.#context;
     const relay: RelayProcess = new RelayProcess(
       relays.take(),
       "target",
@@ -210,7 +216,8 @@ export class TargetMove {
     void relay.gone.then(release);
     const { postcopyReconnectForMs } = this.#order;
     relay.start({
-      ...{ side: "target", listen: `${host}:${port}`, insecure },
+      ...{ side: "target", listen: `${host}:${port}`, ticketOnceWithinMs: ticketMs },
+      ...relayTrust(this.#context, this.by),
       ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs, ...how },
     });
   }
@@ -251,6 +258,7 @@ export class TargetMove {
 
   #onRelay(event: RelayEvent): void {
     if (event.event === "ram") this.#section = event.section;
+    if (event.event === "refused") this.#context.onRefused(event.refused);
     if (event.event === "listening") {
       this.#relayAddress = event.address;
       if (this.phase === "preparing") this.#startedWhenBoth();
