@@ -41,7 +41,7 @@ export function named({ strategy, percent, ms, manner }: Cut) {
   return { name: `cuts/${strategy}/${moment}/${fault}`, group: "cuts", strategy, moment, fault };
 }
 
-/** 2 s in the middle of each strategy. */
+/** 2 s in the middle of each strategy: both on one stand. Recovery has tests of its own. */
 const inSlice = ({ percent, ms, manner }: Cut): boolean =>
   percent === 50 && ms === CUTS_MS[1] && manner === "reset";
 

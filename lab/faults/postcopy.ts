@@ -12,7 +12,7 @@ import type { RunWatch } from "./rigRuns.ts";
 import type { FaultCase } from "./types.ts";
 
 /** Some seconds for what is missing; and between the last byte's arrival and the word of it there is time for a fault. */
-export const POSTCOPY_LINE = { bytesPerSec: 6e6, latencyMs: 40 };
+export const POSTCOPY_LINE = { bytesPerSec: 14e6, latencyMs: 40 };
 export const CUT_MS = 5_000;
 /** Longer than the relays wait: they give the link up, and an operator mends it then. */
 export const FOR_GOOD_MS = 8_000;
@@ -84,7 +84,6 @@ export const postcopyCases: readonly FaultCase[] = Object.entries(MOMENTS).flatM
     moment,
     fault,
     promise: "completes" as const,
-    slice: moment === "50 %" && fault === "kill target relay",
     async run(qemu, signal) {
       const stand = await standOf("post-copy", qemu, () => GodwitStand.open(qemu, POSTCOPY_LINE, signal));
       const faulted: Fault = async (move) => {
