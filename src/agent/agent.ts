@@ -30,6 +30,7 @@ import { hostRoutes } from "./routes/host.ts";
 import { vmRoutes } from "./routes/vms.ts";
 import { SECRETS } from "./secrets.ts";
 import { shared } from "./shared.ts";
+import { trustFinding } from "./trustFinding.ts";
 import { VERSION } from "./version.ts";
 import { Vms } from "./vms.ts";
 
@@ -93,6 +94,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
     );
     audit.write(byItself("agent started", `version ${VERSION}, uid ${process.geteuid?.()}`));
     undo.push(() => audit.write(byItself("agent stopped", null)));
+    if (context.insecure && tls === null)
+      context.log.warn("--insecure: orders and guest memory may cross the network unencrypted");
     await vms.reopen();
 
     const migrations = registerMigrations(context);
@@ -115,9 +118,10 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 
     const startedAt = new Date(clock.wallMs()).toISOString();
     const { stateDir } = paths;
-    const examine = shared(() =>
-      doctor({ stateDir, ...(options.qemu !== undefined && { qemu: options.qemu }) }),
-    );
+    const examine = shared(async () => [
+      ...(await doctor({ stateDir, ...(options.qemu !== undefined && { qemu: options.qemu }) })),
+      trustFinding(tls, context.insecure, clock.wallMs()),
+    ]);
     const serve = async (api: FastifyInstance, identify: Guard["identify"]) => {
       guard(api, { ...before, identify });
       await describeApi(api, VERSION);
@@ -156,7 +160,10 @@ async function tlsOf({ tls, log }: AgentOptions): Promise<Tls | null> {
   if (tls === undefined) return null;
   const warn = (err: GodwitError) =>
     log.error({ err }, "the TLS folder has changed and cannot be used; what was in it before still is");
-  return openTls(tls, warn);
+  const opened = await openTls(tls, warn);
+  if (opened.identity.kind === "host") return opened;
+  const problem = `its certificate is of the kind ${opened.identity.kind}, and an agent needs one of a host`;
+  throw new GodwitError("TLS_FOLDER", { path: tls, problem });
 }
 
 function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>, tls: Tls | null) {
