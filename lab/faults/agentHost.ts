@@ -26,6 +26,8 @@ export interface AgentHostOptions {
   readonly qemu: QemuArtefact;
   readonly dir: string;
   readonly peerPort: number;
+  /** As `--relay-ports`. Default: any. */
+  readonly relayPorts?: string;
   /** Default: a folder in `dir`. */
   readonly stateDir?: string;
   /** What the agent is started by: `unshare ...`. */
@@ -86,10 +88,11 @@ export class AgentHost {
 
   /** Starts the agent, also once more after its end, on the same state. */
   async start(): Promise<void> {
-    const { name, qemu, peerPort, wrapper = [] } = this.#options;
+    const { name, qemu, peerPort, relayPorts, wrapper = [] } = this.#options;
     const qemuArgs = [...qemu.args, "-qmp", `unix:${this.#watchPath},server=on,wait=off`];
     const args = ["agent", "run", "--host", name, "--peer", `127.0.0.1:${peerPort}`];
     args.push("--state-dir", this.stateDir, "--socket", this.#socket, "--log-level", "debug");
+    if (relayPorts !== undefined) args.push("--relay-ports", relayPorts);
     args.push("--qemu", qemu.binary, ...qemuArgs.map((arg) => `--qemu-arg=${arg}`));
     const [program, ...rest] = [...wrapper, GODWIT, ...args];
     const child = spawn(program!, rest, {
@@ -141,16 +144,18 @@ export class AgentHost {
     return vms.find(({ name }) => name === GUEST_NAME) ?? null;
   }
 
+  /** A path of the agent's as we can open it: a wrapper may have given it file systems of its own. */
+  seen(path: string): string {
+    return this.#options.wrapper === undefined ? path : `/proc/${this.marks.agentPid}/root${path}`;
+  }
+
   victim(role: Role): number | null {
     return victimOf(role, this.marks);
   }
 
   /** What QEMU has written of the guest's console, whoever lives. Null: there is no such guest here. */
   heard(): Heard | null {
-    const { wrapper } = this.#options;
-    // A wrapper may have given it file systems of its own.
-    const root = wrapper === undefined ? "" : `/proc/${this.marks.agentPid}/root`;
-    const path = join(`${root}${this.stateDir}`, "run", "vms", GUEST_NAME, "serial.log");
+    const path = join(this.seen(this.stateDir), "run", "vms", GUEST_NAME, "serial.log");
     if (!existsSync(path)) return null;
     const oracle = new GuestOracle();
     let beat = 0;

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MigrationOrderInput } from "../../src/agent/mod.ts";
+import { isGodwitError } from "../../src/errors/mod.ts";
 import { rigSpec } from "../rig/mod.ts";
 import type { QemuArtefact } from "../setup/mod.ts";
-import { AgentHost, type AgentHostOptions, GUEST_NAME } from "./agentHost.ts";
+import { AgentHost, type AgentHostOptions, GUEST_NAME, type Status } from "./agentHost.ts";
 import { freePorts } from "./proxy.ts";
 import { GUEST, type Stand, TooLate, waitFor } from "./rig.ts";
 import { wallMs } from "./rigRuns.ts";
@@ -14,7 +15,10 @@ import type { FaultSeen } from "./types.ts";
 
 /** Slow enough that each phase is there to be struck. */
 const BYTES_PER_SEC = 16_000_000;
+/** Of each host: its peer API, and more than one relay for recoveries. */
+const PORTS = 5;
 const BOOT_MS = 120_000;
+const MOMENT_MS = 120_000;
 const FREE_MS = 60_000;
 
 export interface KillMove extends Pair {
@@ -22,6 +26,8 @@ export interface KillMove extends Pair {
   readonly signal: AbortSignal;
   /** Whether its source's agent has told its end. */
   ended(): Promise<boolean>;
+  /** Waits for a state of the move, asked for every few milliseconds. Throws TooLate when it ends before. */
+  until(when: (status: Status) => boolean): Promise<void>;
 }
 
 /** What a case does to a move: puts its fault in and undoes what it has to, then says when the fault was. */
@@ -34,11 +40,13 @@ export interface StrikeOptions {
   /** Set up before the order is given: traps. */
   readonly before?: (pair: Pair) => void | Promise<void>;
   readonly strike: Strike;
+  /** Undone once the move has told its end, before anything is looked at. */
+  readonly undo?: (pair: Pair) => void | Promise<void>;
   /** How long until all has settled. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
-  /** Where the source knows the target: a proxy's address. Default: the target itself. */
-  readonly to?: string;
+  /** How the source's host reaches the target's agent. Default: at the address that this tells. */
+  readonly reach?: (address: string) => string;
 }
 
 /** Two hosts with agents of their own processes and one guest that goes to and fro between them. */
@@ -56,13 +64,17 @@ export class KillStand implements Stand {
   static async open(
     qemu: QemuArtefact,
     signal: AbortSignal,
-    more: (dir: string, name: string) => Partial<AgentHostOptions> = () => ({}),
+    more?: (dir: string) => Partial<AgentHostOptions>,
   ): Promise<KillStand> {
     const dir = mkdtempSync(join(tmpdir(), "gw-k-"));
-    const port = await freePorts(2);
+    const port = await freePorts(2 * PORTS);
     const host = (name: string, peerPort: number) =>
-      AgentHost.start({ name, qemu, peerPort, dir: join(dir, name), ...more(join(dir, name), name) });
-    const hosts = [await host("a", port), await host("b", port + 1)] as const;
+      AgentHost.start({
+        ...{ name, qemu, peerPort, dir: join(dir, name) },
+        relayPorts: `${peerPort + 1}-${peerPort + PORTS - 1}`,
+        ...more?.(join(dir, name)),
+      });
+    const hosts = [await host("a", port), await host("b", port + PORTS)] as const;
     const stand = new KillStand(dir, hosts);
     try {
       const [a] = hosts;
@@ -87,23 +99,14 @@ export class KillStand implements Stand {
   /** One case: moves the guest, strikes, waits, looks, and moves it once more. */
   async run(options: StrikeOptions): Promise<FaultSeen> {
     this.#usable = false; // until it has come through
-    const { strike, signal, limitMs } = options;
+    const { signal } = options;
     const pair = this.#pair();
-    const { source, target } = pair;
-    const beat = source.heard()?.beat ?? 0;
+    const beat = pair.source.heard()?.beat ?? 0;
     const sinceMs = wallMs();
     try {
       await options.before?.(pair);
-      const to = options.to ?? target.peer;
-      const id = await source.begin({ bandwidthBytesPerSec: BYTES_PER_SEC, ...options.order, to });
-      const ended = () =>
-        source.status(id).then(
-          (status) => status.ended,
-          () => false,
-        );
-      const { atMs } = await strike({ ...pair, id, signal, ended });
-      const said = await saidOf(pair, id, limitMs, signal);
-      const settledMs = performance.now() - atMs;
+      const { said, settledMs } = await this.#move(pair, options);
+      await options.undo?.(pair);
       const seen = await this.#look(pair, said, { beat, sinceMs, signal });
       this.#usable = seen.again === "worked";
       return { ...seen, settledMs };
@@ -114,6 +117,51 @@ export class KillStand implements Stand {
     } finally {
       this.#keepLogs(options.name);
     }
+  }
+
+  /** Orders the move, has it struck, and waits for what is said of its end. */
+  async #move(
+    pair: Pair,
+    { order, reach, strike, limitMs, signal }: StrikeOptions,
+  ): Promise<{ said: Said; settledMs: number }> {
+    const { source, target } = pair;
+    const to = reach?.(target.peer) ?? target.peer;
+    const beganMs = performance.now();
+    let id: string;
+    try {
+      id = await source.begin({ bandwidthBytesPerSec: BYTES_PER_SEC, ...order, to });
+    } catch (error) {
+      // Refused by what was put in before: that is an end, too.
+      const code = isGodwitError(error) ? error.code : (error as Error).message;
+      const said: Said = { status: "refused", error: code, equal: null, ended: true };
+      return { said, settledMs: performance.now() - beganMs };
+    }
+    const ended = () =>
+      source.status(id).then(
+        (status) => status.ended,
+        () => false,
+      );
+    const until = (when: (status: Status) => boolean) =>
+      waitFor(
+        async () => {
+          const status = await source.status(id);
+          if (status.ended && !when(status)) throw new TooLate("the move ended before its moment came");
+          return when(status);
+        },
+        "the moment of the fault",
+        MOMENT_MS,
+        signal,
+        5,
+      );
+    const { atMs } = await strike({ ...pair, id, signal, ended, until });
+    const said = await saidOf(pair, id, limitMs, signal);
+    return { said, settledMs: performance.now() - atMs };
+  }
+
+  /** Ports at which hosts are reached by each other. */
+  get ports(): number[] {
+    const first = this.#hosts.map(({ peer }) => Number(peer.split(":")[1]));
+    return first.flatMap((port) => Array.from({ length: PORTS }, (_, i) => port + i));
   }
 
   async close(): Promise<void> {

@@ -141,17 +141,7 @@ async function atLine(host: AgentHost, move: KillMove): Promise<number> {
 
 /** Looks until the move is in that state, and strikes then. */
 async function atState({ moment, side, role, stopMs }: Kill, move: KillMove): Promise<number> {
-  await waitFor(
-    async () => {
-      const status = await move.source.status(move.id);
-      if (status.ended) throw new TooLate("the move ended before its moment came");
-      return moment.when?.(status) ?? true;
-    },
-    "the moment of the fault",
-    MOMENT_MS,
-    move.signal,
-    5,
-  );
+  await move.until(moment.when ?? (() => true));
   const pid = move[side].victim(role);
   if (pid === null || !strike(pid, stopMs === 0 ? "SIGKILL" : "SIGSTOP"))
     throw new TooLate("there was no such process at that moment");

@@ -12,6 +12,8 @@ const AGAIN_MS = 90_000;
 const AGAIN_EVERY_MS = 1_000;
 const MOVE_MS = 120_000;
 const LOOK_MS = 100;
+/** An agent that has just started may not know all moves at once. */
+const UNKNOWN_MS = 15_000;
 
 /** What was said of a move. */
 export interface Said {
@@ -36,10 +38,13 @@ export async function saidOf(
 ): Promise<Said> {
   const endMs = performance.now() + limitMs;
   let said: Said = { status: "silent", error: null, equal: null, ended: false };
+  let unknownSinceMs: number | null = null;
   while (performance.now() < endMs) {
     signal.throwIfAborted();
     said = await ask(source, id, said);
     if (said.ended) return said;
+    if (said.status !== "unknown") unknownSinceMs = null;
+    else if (performance.now() - (unknownSinceMs ??= performance.now()) > UNKNOWN_MS) return said;
     await sleep(LOOK_MS);
   }
   return said;
@@ -54,7 +59,7 @@ async function ask(source: AgentHost, id: string, before: Said): Promise<Said> {
     return { status, error, equal: report?.equal ?? null, ended: ended && status !== "inDoubt" };
   } catch (error) {
     if (isGodwitError(error) && (error.code as string) === "MIGRATION_UNKNOWN")
-      return { status: "unknown", error: null, equal: null, ended: true };
+      return { status: "unknown", error: null, equal: null, ended: false };
     return before; // it is down, or stopped
   }
 }
