@@ -43,8 +43,8 @@ export async function saidOf(
     signal.throwIfAborted();
     said = await ask(source, id, said);
     if (said.ended) return said;
-    if (said.status !== "unknown") unknownSinceMs = null;
-    else if (performance.now() - (unknownSinceMs ??= performance.now()) > UNKNOWN_MS) return said;
+    unknownSinceMs = said.status === "unknown" ? (unknownSinceMs ?? performance.now()) : null;
+    if (unknownSinceMs !== null && performance.now() - unknownSinceMs > UNKNOWN_MS) return said;
     await sleep(LOOK_MS);
   }
   return said;
