@@ -49,7 +49,8 @@ export function boundConnections(
     if (ends !== null) byEnds.set(ends, one);
     socket.once("close", () => forget(one, ends));
     const same = [...held].filter((h) => h.address === address);
-    if (same.length > maxPerAddress) makeRoom(same, one);
+    // On a unix socket all have the same address, which is none.
+    if (address !== "" && same.length > maxPerAddress) makeRoom(same, one);
     else if (held.size > max) makeRoom([...held], one);
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {

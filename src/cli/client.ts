@@ -49,26 +49,24 @@ export class AgentClient {
 
   /**
    * The agent's events from now on. Resolves once nothing can be missed any more; the iteration ends when the
-   * agent ends or `close` is called. Errors: AGENT_UNREACHABLE.
+   * agent ends or `close` is called. Errors: AGENT_UNREACHABLE, and what the agent answered.
    */
   async events(): Promise<{ events: AsyncGenerator<AgentEvent, void, void>; close: () => void }> {
     const answer = await this.#open("GET", "/v1/events");
+    if (answer.statusCode !== 200)
+      throw GodwitError.fromWire(failure(await text(answer), answer.statusCode ?? 0));
     return { events: lines(answer), close: () => answer.destroy() };
   }
 
   /** Errors: AGENT_UNREACHABLE, and what the agent answered. */
   async #json<T>(method: string, url: string, body?: object): Promise<T> {
     const answer = await this.#open(method, url, body);
-    const chunks: Buffer[] = [];
-    try {
-      for await (const chunk of answer) chunks.push(chunk as Buffer);
-    } catch (error) {
+    const said = await text(answer).catch((error) => {
       throw this.#unreachable(error as Error);
-    }
-    const text = Buffer.concat(chunks).toString("utf8");
+    });
     const status = answer.statusCode ?? 0;
-    if (status >= 200 && status < 300) return (text === "" ? undefined : JSON.parse(text)) as T;
-    throw GodwitError.fromWire(failure(text, status));
+    if (status >= 200 && status < 300) return (said === "" ? undefined : JSON.parse(said)) as T;
+    throw GodwitError.fromWire(failure(said, status));
   }
 
   async #open(method: string, url: string, body?: object): Promise<IncomingMessage> {
@@ -99,14 +97,20 @@ export class AgentClient {
   }
 }
 
-function failure(text: string, status: number): WireError {
+async function text(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function failure(said: string, status: number): WireError {
   try {
-    const { error } = JSON.parse(text) as { error?: WireError };
+    const { error } = JSON.parse(said) as { error?: WireError };
     if (error !== undefined) return error;
   } catch {
     // Not an agent, or one of another kind: the status below has to do.
   }
-  return { code: `HTTP ${status}`, fields: {}, message: text.slice(0, 200) };
+  return { code: `HTTP ${status}`, fields: {}, message: said.slice(0, 200) };
 }
 
 async function* lines(answer: IncomingMessage): AsyncGenerator<AgentEvent, void, void> {
