@@ -14,6 +14,7 @@ export {
   type RelayFigures,
   type RelayOptions,
   type RelayOrder,
+  type RelayTls,
   type RescueRelayOptions,
   type RunningRelay,
   type SourceRelayOptions,
