@@ -22,6 +22,9 @@ export interface HostOptions {
   readonly qemu: QemuArtefact;
   /** Sees each line of the agent's log at once, when there is no time to ask for it. */
   readonly watch?: (line: string) => void;
+  /** The folder of its certificates. */
+  readonly tls?: string;
+  readonly ticketMs?: number;
 }
 
 /** One agent, spoken to over its socket as any client does. */
@@ -38,7 +41,7 @@ export class Host {
     this.#log = log;
   }
 
-  static async start({ name, qemu, watch }: HostOptions): Promise<Host> {
+  static async start({ name, qemu, watch, tls, ticketMs }: HostOptions): Promise<Host> {
     const dir = mkdtempSync(join(tmpdir(), "gw-"));
     const logPath = join(dir, "agent.log");
     const { binary, args } = qemu;
@@ -46,7 +49,7 @@ export class Host {
       host: name,
       stateDir: join(dir, "s"),
       peer: "127.0.0.1:0",
-      qemu: { binary, args },
+      ...{ qemu: { binary, args }, tls, ticketMs },
       log: pino(
         { level: "debug" },
         {
