@@ -18,7 +18,10 @@ export const CUT_MS = 5_000;
 export const FOR_GOOD_MS = 8_000;
 const GIVE_UP_MS = 2_000;
 
-/** Shares of the bytes that cross after the package. `END`: the target has every page, and the source does not know. */
+/**
+ * Shares of the bytes that cross after the package. `END`: the target has every page, and the source does not know; for a
+ * fault that is nothing then, the moment when the source QEMU has written its last byte.
+ */
 export const MOMENTS = { package: 0, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, END: null } as const;
 
 interface PostcopyFault {
@@ -27,6 +30,8 @@ interface PostcopyFault {
   /** What the fault itself lasts. */
   readonly ms: number;
   readonly order?: Order;
+  /** Once the target has everything there is nothing to do it to. */
+  readonly needsPages?: true;
 }
 
 const FAULTS: readonly PostcopyFault[] = [
@@ -41,7 +46,12 @@ const FAULTS: readonly PostcopyFault[] = [
     order: { postcopyReconnectForMs: GIVE_UP_MS },
     act: cutFor(FOR_GOOD_MS),
   },
-  { fault: "target QEMU's connection closed", ms: 0, act: ({ to }) => closeConnection(to.runs) },
+  {
+    fault: "target QEMU's connection closed",
+    ms: 0,
+    act: ({ to }) => closeConnection(to.runs),
+    needsPages: true,
+  },
   { fault: "kill source relay", ms: 0, act: async ({ from }) => killed(from.relays) },
   { fault: "kill target relay", ms: 0, act: async ({ to }) => killed(to.relays) },
 ];
@@ -69,14 +79,15 @@ export async function closeConnection(runs: RunWatch): Promise<string | undefine
   }
 }
 
-function reach(move: FaultMove, share: number | null): Promise<void> {
+function reach(move: FaultMove, share: number | null, needsPages: boolean): Promise<void> {
   if (share !== null) return move.shareOfPostcopy(share);
-  return move.told(move.to, ({ relay }) => relay?.event === "verdict" && relay.barrier === "end");
+  const [host, event] = needsPages ? [move.from, "barrier"] : [move.to, "verdict"];
+  return move.told(host, ({ relay }) => relay?.event === event && relay.barrier === "end");
 }
 
 /** Each fault at each moment. */
 export const postcopyCases: readonly FaultCase[] = Object.entries(MOMENTS).flatMap(([moment, share]) =>
-  FAULTS.map(({ fault, act, ms, order }) => ({
+  FAULTS.map(({ fault, act, ms, order, needsPages = false }) => ({
     name: `postcopy/${moment}/${fault}`,
     group: "post-copy",
     system: "godwit" as const,
@@ -87,7 +98,7 @@ export const postcopyCases: readonly FaultCase[] = Object.entries(MOMENTS).flatM
     async run(qemu, signal) {
       const stand = await standOf("post-copy", qemu, () => GodwitStand.open(qemu, POSTCOPY_LINE, signal));
       const faulted: Fault = async (move) => {
-        await reach(move, share);
+        await reach(move, share, needsPages);
         return await act(move);
       };
       return await stand.run({ strategy: "postcopy", ...order }, faulted, ms, signal);
