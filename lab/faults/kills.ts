@@ -12,8 +12,8 @@ import { clearTrap, setTrap, struckBy } from "./trapFile.ts";
 import type { FaultCase, FaultPromise } from "./types.ts";
 import { ROLES, type Role } from "./victims.ts";
 
-/** Longer than a lost connection of the relays is tried again before post-copy (30 s). */
-const LONG_STOP_MS = 45_000;
+/** Longer than a lost connection of the relays is tried again before post-copy, and than a target waits for its source. */
+const LONG_STOP_MS = 75_000;
 const SHORT_STOP_MS = 3_000;
 /** How long an agent is away. */
 const AWAY_MS = 500;
