@@ -1,30 +1,43 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Clock } from "./context.ts";
 
 interface Held {
   readonly socket: Socket;
+  /** Empty on a unix socket. */
   readonly address: string;
-  /** It brought a whole request head (with TLS: after a handshake with a certificate). */
+  /** When it came, or its last answer ended; monotonic. */
+  quietSinceMs: number;
+  /** It brought a whole request head (with TLS: after a handshake). */
   proven: boolean;
   /** Requests of it that are being answered. */
   busy: number;
 }
 
-export interface ConnectionsMax {
+interface Bound {
+  readonly held: number;
   readonly max: number;
-  readonly maxPerAddress: number;
+}
+
+export interface ConnectionBounds {
+  readonly all: Bound;
+  readonly perAddress: Bound;
+  /** Nobody is sent away sooner for being silent. */
+  readonly graceMs: number;
 }
 
 /**
- * Bounds the connections of a server without letting slow ones keep quick ones out: where there is no room, the oldest
- * that has not brought a request yet goes, else the oldest that is idle; only if all are at work the new one is closed.
- * So a client that sends its request at once gets through however many connections dribble, also from its own address.
+ * Bounds the connections of a server without letting slow ones keep quick ones out. Beyond `held` the one goes that has been silent
+ * for longest, those first that never brought a request, and of the address that has most; beyond `max` also before its time of grace;
+ * where all are at work the new one is closed. So a client that sends its request at once gets through however many connections
+ * dribble, also from its own address.
  *
  * @param onFull  called with the address whose connection was closed
  */
 export function boundConnections(
   server: Server,
-  { max, maxPerAddress }: ConnectionsMax,
+  { all, perAddress, graceMs }: ConnectionBounds,
+  clock: Clock,
   onFull: (address: string | null) => void,
 ): void {
   const held = new Set<Held>(); // oldest first
@@ -34,24 +47,36 @@ export function boundConnections(
     held.delete(gone);
     if (ends !== null && byEnds.get(ends) === gone) byEnds.delete(ends);
   };
-  const makeRoom = (among: readonly Held[], newcomer: Held) => {
-    const victim = among.find((h) => !h.proven) ?? among.find((h) => h.busy === 0) ?? newcomer;
+  const close = (victim: Held) => {
     held.delete(victim); // its socket's end is told later
     victim.socket.destroy();
     onFull(victim.address === "" ? null : victim.address);
   };
+  /** Closes one of these if they are too many. */
+  const keepWithin = ({ held: few, max }: Bound, among: readonly Held[], newcomer: Held) => {
+    if (among.length <= few) return;
+    const silentSinceMs = among.length > max ? Infinity : clock.monoMs() - graceMs;
+    const silent = among.filter((h) => h.busy === 0 && h.quietSinceMs <= silentSinceMs && h !== newcomer);
+    const victim = silent.find((h) => !h.proven) ?? silent[0];
+    if (victim !== undefined) close(victim);
+    else if (among.length > max) close(newcomer);
+  };
   server.on("connection", (socket: Socket) => {
     const address = socket.remoteAddress ?? "";
     const ends = endsOf(socket);
-    const one: Held = { socket, address, proven: false, busy: 0 };
+    const one: Held = { socket, address, quietSinceMs: clock.monoMs(), proven: false, busy: 0 };
     held.add(one);
     bySocket.set(socket, one);
     if (ends !== null) byEnds.set(ends, one);
     socket.once("close", () => forget(one, ends));
-    const same = [...held].filter((h) => h.address === address);
+    const byAddress = Map.groupBy(held, (h) => h.address);
     // On a unix socket all have the same address, which is none.
-    if (address !== "" && same.length > maxPerAddress) makeRoom(same, one);
-    else if (held.size > max) makeRoom([...held], one);
+    if (address !== "") keepWithin(perAddress, byAddress.get(address)!, one);
+    if (held.size > all.held) {
+      const most = [...byAddress.values()].reduce((a, b) => (b.length > a.length ? b : a));
+      // Of the address with most: one that has few does not pay for it.
+      keepWithin({ held: most.length - 1, max: held.size > all.max ? most.length - 1 : Infinity }, most, one);
+    }
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const one = bySocket.get(request.socket) ?? byEnds.get(endsOf(request.socket) ?? "");
@@ -60,6 +85,7 @@ export function boundConnections(
     one.busy += 1;
     response.once("close", () => {
       one.busy -= 1;
+      one.quietSinceMs = clock.monoMs();
     });
   });
 }

@@ -7,8 +7,9 @@ import { boundConnections } from "./connections.ts";
 import type { Clock } from "./context.ts";
 import { failureOf } from "./http.ts";
 import {
-  CONNECTIONS_MAX,
-  CONNECTIONS_PER_ADDRESS_MAX,
+  CONNECTIONS,
+  CONNECTIONS_PER_ADDRESS,
+  GRACE_MS,
   IN_FLIGHT_MAX,
   IN_FLIGHT_PER_CALLER_MAX,
   ORDERS,
@@ -44,8 +45,8 @@ export function guard(fastify: FastifyInstance, { identify, audit, refusals, clo
     for (const method of methods) ruleOf(method, route.url);
   });
 
-  const full = { max: CONNECTIONS_MAX, maxPerAddress: CONNECTIONS_PER_ADDRESS_MAX };
-  boundConnections(fastify.server, full, (address) => {
+  const bounds = { all: CONNECTIONS, perAddress: CONNECTIONS_PER_ADDRESS, graceMs: GRACE_MS };
+  boundConnections(fastify.server, bounds, clock, (address) => {
     const who = { role: null, name: null, how: "connection", from: address };
     refusals.add({ who, order: "connect", ...NOTHING, outcome: "refused", error: "TOO_MANY", times: 1 });
   });

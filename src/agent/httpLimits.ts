@@ -15,9 +15,14 @@ export const HANDSHAKE_MS = 5_000;
 /** A connection ends after so many, so that none lasts for ever. */
 export const REQUESTS_PER_CONNECTION_MAX = 10_000;
 
-/** Connections to one server, and of those from one address. Room for a new one is made as `Connections` says. */
-export const CONNECTIONS_MAX = 256;
-export const CONNECTIONS_PER_ADDRESS_MAX = 64;
+/**
+ * Connections to one server, and of those from one address. Beyond `held` those that have been silent for `GRACE_MS` make room for
+ * new ones; `max` are never exceeded.
+ */
+export const CONNECTIONS = { held: 256, max: 1024 } as const;
+export const CONNECTIONS_PER_ADDRESS = { held: 64, max: 512 } as const;
+/** Time for a handshake and a request's head, also on a host that is busy. */
+export const GRACE_MS = 2_000;
 
 /** Requests that are being worked on. Starting a VM, or preparing for one, takes seconds. */
 export const IN_FLIGHT_MAX = 64;
