@@ -140,6 +140,9 @@ export class TargetStream implements StreamHandler {
     if (ram === undefined) throw new GodwitError("LINK_FRAME", { rule: "records_before_blocks" });
     if (this.phase === RelayPhase.deviceState)
       throw new GodwitError("LINK_FRAME", { rule: "records_after_end" });
+    // Its section would lie within another, or in the package.
+    if (!this.#reader.takesPages) throw new GodwitError("LINK_FRAME", { rule: "records_within_element" });
+    this.#reader.notePages();
     const context = prefix.context === undefined ? undefined : ram.blocks[prefix.context];
     if (prefix.context !== undefined && context === undefined)
       throw new GodwitError("LINK_FRAME", { rule: "records_context" });
@@ -174,6 +177,8 @@ export class TargetStream implements StreamHandler {
       const rule = phase === RelayPhase.deviceState ? "pages_after_end" : "pages_before_package";
       throw new GodwitError("LINK_FRAME", { rule });
     }
+    if (!this.#reader.takesPages) throw new GodwitError("LINK_FRAME", { rule: "pages_within_element" });
+    this.#reader.notePages();
     const { bytes } = this.#context.kernels;
     const startedMs = performance.now();
     const end = ram.pages.decode(body, outAt, PAGES_OUTPUT_BYTES_MAX, this.#lastBlock);

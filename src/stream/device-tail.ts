@@ -2,18 +2,20 @@
  * Watches bytes that nobody can cut into device sections: what follows the first of them, or the body of a package.
  *
  * Where a device section ends only QEMU's device code knows. But QEMU takes the next element only behind a footer with the
- * id of the section that it is in. So every place where such a footer stands *may* be an end, and no other place can be:
- * when at each of them something follows that is allowed there, QEMU cannot meet anything else, however the bytes between
- * are to be read. A device whose state contains such bytes by chance (5 given bytes and one of four: one in 2^46 places) is
- * refused wrongly.
+ * id of the section that it is in. So every place where such a footer stands *may* be an end, and no other place can be.
+ * Where something stands behind one of them that QEMU would act on and must not (a command, pages, another live section) it
+ * is refused, however the bytes between are to be read. What QEMU itself would refuse there is taken for a device's state:
+ * else states with many zeros would look like elements, as ids are small (the section "timer" has the id 0).
  *
- * Not judged: what is in the sections. That is QEMU's own business.
+ * Not judged: what is in the sections, and whether QEMU is told to stop before all of them; that is QEMU's own business.
  */
 import { be16, be32, latin1 } from "./bytes.ts";
-import { COMMAND_BYTES, Command, ElementType } from "./format.ts";
+import { COMMAND_BYTES, COMMAND_NAMES, Command, ElementType } from "./format.ts";
 import type { StreamRule } from "./rules.ts";
 
 export interface DeviceTailOptions {
+  /** The section with the memory. */
+  readonly ramId: number;
   /** Length of a package; undefined: the devices of pre-copy, whose end nobody tells. */
   readonly packageBytes?: number;
   /** The most bytes, of devices that are not in a package. */
@@ -32,6 +34,9 @@ const RUN_BYTES = 5;
 const PINGS_MAX = 3;
 /** Far above what a machine has. */
 const SECTIONS_MAX = 4096;
+
+/** QEMU's devices have names of this kind; it takes a section with no other. Also of the begin of one. */
+const NAME = /^[ -~]*$/;
 
 /** How an order of sections names one. */
 export function sectionKey(name: string, instance: number): string {
@@ -108,6 +113,7 @@ export class DeviceTail {
     }
     const header = sectionAt(buffer, start + PACKAGE_BEGIN.length - 1, end);
     if (header === undefined) return start;
+    if (header === "none") return this.#broken("package_body", start);
     this.fault = this.#open(header.id, header.name, header.instance);
     return this.fault === undefined ? header.end : start;
   }
@@ -142,31 +148,32 @@ export class DeviceTail {
   #allowedBehind(buffer: Uint8Array, at: number, seen: number, bodyEnd: number | undefined): boolean {
     const next = at + FOOTER_BYTES;
     switch (buffer[next]) {
-      case ElementType.start:
       case ElementType.part:
       case ElementType.end:
-        this.fault = "element_in_devices";
-        return false;
+        if (seen - next < 5) return seen === bodyEnd;
+        return this.#unless(be32(buffer, next + 1) === this.#options.ramId);
       case ElementType.command:
-        if (bodyEnd !== undefined) return this.#closing(buffer, next, seen, bodyEnd);
-        this.fault = "element_in_devices";
-        return false;
-      case ElementType.eof:
-        if (bodyEnd !== undefined) this.fault = "package_body";
-        return bodyEnd === undefined;
+        if (seen - next < 5) return seen === bodyEnd;
+        if (!isCommand(buffer, next)) return true;
+        return bodyEnd === undefined ? this.#unless(true) : this.#closing(buffer, next, seen, bodyEnd);
+      case ElementType.start:
       case ElementType.full: {
         const header = sectionAt(buffer, next, seen);
-        if (header === undefined) return false;
-        // QEMU takes no section without a name.
-        if (header.name === "") return true;
+        if (header === undefined) return seen === bodyEnd;
+        if (header === "none") return true;
+        if (buffer[next] === ElementType.start) return this.#unless(true);
         const likely = be32(buffer, at + 1) === this.#newest;
         this.fault = this.#open(header.id, header.name, header.instance, likely);
         return this.fault === undefined;
       }
       default:
-        // QEMU knows no such element: no section ends here.
         return true;
     }
+  }
+
+  #unless(broken: boolean): boolean {
+    if (broken) this.fault = "element_in_devices";
+    return !broken;
   }
 
   /** PINGs and RUN, from `at` to the very end of the package. */
@@ -176,11 +183,9 @@ export class DeviceTail {
     if (possible && seen < bodyEnd) return false;
     let p = at;
     for (let i = 0; possible && i <= pings; i++) {
-      const command = i < pings ? Command.ping : Command.postcopyRun;
-      const bytes = COMMAND_BYTES.get(command)!;
-      if (buffer[p] !== ElementType.command || be16(buffer, p + 1) !== command) break;
-      if (be16(buffer, p + 3) !== bytes) break;
-      p += 5 + bytes;
+      if (!isCommand(buffer, p) || be16(buffer, p + 1) !== (i < pings ? Command.ping : Command.postcopyRun))
+        break;
+      p += i < pings ? PING_BYTES : RUN_BYTES;
     }
     this.#closed = p === bodyEnd;
     if (!this.#closed) this.fault = "element_in_devices";
@@ -208,16 +213,31 @@ export class DeviceTail {
   }
 }
 
-/** The header of the FULL section at `at`; undefined when it is not whole. */
-function sectionAt(
-  buffer: Uint8Array,
-  at: number,
-  end: number,
-): { id: number; name: string; instance: number; end: number } | undefined {
+/** Whether QEMU knows the command at `at`, and takes it with the length that it has. 5 bytes are there. */
+function isCommand(buffer: Uint8Array, at: number): boolean {
+  const command = be16(buffer, at + 1);
+  const bytes = be16(buffer, at + 3);
+  return (
+    buffer[at] === ElementType.command &&
+    COMMAND_NAMES.has(command) &&
+    bytes === (COMMAND_BYTES.get(command) ?? bytes)
+  );
+}
+
+interface SectionHeader {
+  readonly id: number;
+  readonly name: string;
+  readonly instance: number;
+  readonly end: number;
+}
+
+/** The header of the section at `at`; "none" when QEMU would not take it for one, undefined when it is not whole. */
+function sectionAt(buffer: Uint8Array, at: number, end: number): SectionHeader | "none" | undefined {
   if (end - at < 6) return undefined;
   const nameBytes = buffer[at + 5]!;
-  const behind = at + 6 + nameBytes + 8;
-  if (behind > end) return undefined;
-  const name = latin1(buffer, at + 6, at + 6 + nameBytes);
-  return { id: be32(buffer, at + 1), name, instance: be32(buffer, behind - 8), end: behind };
+  const nameEnd = at + 6 + nameBytes;
+  const name = latin1(buffer, at + 6, Math.min(end, nameEnd));
+  if (nameBytes === 0 || !NAME.test(name)) return "none";
+  if (nameEnd + 8 > end) return undefined;
+  return { id: be32(buffer, at + 1), name, instance: be32(buffer, nameEnd), end: nameEnd + 8 };
 }

@@ -99,6 +99,17 @@ export class StreamReader {
     return this.#blocks === undefined ? undefined : this.#ram;
   }
 
+  /** Pages of this stream came in another way: what counts is that there were some. */
+  notePages(): void {
+    this.#parts++;
+  }
+
+  /** Whether a section of pages may come next: not within another section or a package, nor before or behind the memory. */
+  get takesPages(): boolean {
+    const { precopy, postcopy } = Phase;
+    return this.#place === "element" && (this.#phase === precopy || this.#phase === postcopy);
+  }
+
   /** With a firewall: the device sections so far, most likely, as `FirewallOptions.knownDevices` takes them. */
   get devices(): readonly string[] {
     return this.#devices?.sections ?? [];
@@ -179,6 +190,10 @@ export class StreamReader {
 
   #header(buffer: Uint8Array, p: number, end: number): number {
     const first = buffer[p]!;
+    if (this.#firewall?.passUnchecked === false) {
+      if (first === ElementType.command && this.#ram === undefined) throw this.#broken("resume_unchecked", p);
+      if (first !== ElementType.command && this.#ram !== undefined) throw this.#broken("resume_expected", p);
+    }
     if (first === ElementType.command) {
       this.#phase = Phase.resuming;
       this.#place = "element";
@@ -393,7 +408,13 @@ export class StreamReader {
   #watch(packageBytes: number | undefined): DeviceTail | undefined {
     if (this.#firewall === undefined) return undefined;
     const { deviceBytesMax: bytesMax, knownDevices: known } = this.#firewall;
-    this.#devices = new DeviceTail({ bytesMax, known, ...(packageBytes !== undefined && { packageBytes }) });
+    const ramId = this.#ram!.id;
+    this.#devices = new DeviceTail({
+      ramId,
+      bytesMax,
+      known,
+      ...(packageBytes !== undefined && { packageBytes }),
+    });
     return this.#devices;
   }
 

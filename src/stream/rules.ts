@@ -32,6 +32,7 @@ export const RULES = {
   section_unchecked: "behind another live section than ram nothing can be checked",
   early_device_unchecked: "behind a device section that comes before the memory nothing can be checked",
   resume_unchecked: "a resumed stream can be checked only when its blocks are known",
+  resume_expected: "when post-copy is recovered, the stream begins with commands",
   devices_too_long: "device sections are together longer than the limit",
   devices_too_many: "there are more device sections than the limit",
   device_twice: "each device section comes once",
