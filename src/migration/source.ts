@@ -160,7 +160,8 @@ export function sourceSettled(phase: SourcePhase): boolean {
  */
 export function sourceStep(before: SourceState, event: SourceEvent): Step {
   const noted = note(before, event);
-  const [after, effects] = sourceSettled(before.phase) ? [noted, []] : decide(noted, event);
+  const over = sourceSettled(before.phase) && event.type !== "restarted";
+  const [after, effects] = over ? [noted, []] : decide(noted, event);
   check(before, after, effects);
   return [after, effects];
 }
@@ -251,6 +252,12 @@ function restarted(state: SourceState, event: SourceEvent & { type: "restarted" 
       return [{ ...state, linkDown: true }, ["askTarget"]];
     case "recovering":
       return [state, state.carrying ? ["askTarget"] : ["recover"]];
+    case "completed":
+      return [state, ["report", "stopRelay", "dropSource"]];
+    case "refused":
+    case "aborted":
+    case "lost":
+      return [state, ["report"]];
     default:
       return state.gone ? lost(state, SOURCE_DEAD) : abort(state, event.error);
   }

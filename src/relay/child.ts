@@ -74,6 +74,8 @@ process.on("message", (message: RelayOptions | RelayOrder | typeof REHEARSE) => 
   rehearsing.abort();
   void start(message);
 });
+// An agent that was killed reads nothing any more: what is told to nobody must not end a relay that is still needed.
+process.stderr.on("error", () => undefined);
 // The agent stops its relays itself: a Ctrl-C meant for the agent must not tear the stream.
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => void leave());

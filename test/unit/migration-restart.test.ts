@@ -1,105 +1,116 @@
 /**
  * Goal: after a restart the agent tells the truth about moves that it was in, and undoes only what never ran.
- * Method: records as a dead agent would leave them, in a real history; VMs and their monitors are stand-ins that note
- * what is asked of them. That a whole migration works is judged elsewhere, with real QEMUs.
+ * Method: test/tools/leftOver.ts. That whole migrations go on is judged in test/fault/agent-restart.test.ts, with real
+ * QEMUs and agents that are killed.
  */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
-import { pino } from "pino";
-import { systemClock } from "../../src/agent/clock.ts";
-import type { AgentContext, Vm } from "../../src/agent/context.ts";
-import { SqliteHistory } from "../../src/agent/history.ts";
-import type { SourceRecord, TargetRecord } from "../../src/agent/migrate/records.ts";
-import { pastStatus, settleLeftOver } from "../../src/agent/migrate/restart.ts";
-import {
-  type Report,
-  type SourcePhase,
-  sourceStart,
-  type TargetPhase,
-  targetStart,
-} from "../../src/migration/mod.ts";
-
-function world(options: { incoming: boolean; alive?: boolean }) {
-  const asked: string[] = [];
-  let running = false;
-  const execute = async (command: string) => {
-    asked.push(command);
-    if (command === "cont") running = true;
-    if (command === "query-status") return { running, status: running ? "running" : "paused" };
-    return {};
-  };
-  const monitor = { execute, main: { isClosed: false } };
-  const vm = { name: "vm", monitor, qemuVersion: "7.2.22", incoming: options.incoming } as unknown as Vm;
-  const history = new SqliteHistory(":memory:", systemClock);
-  const vms = {
-    find: () => (options.alive === false ? null : vm),
-    discard: async () => void asked.push("discard"),
-    confirm: async () => void asked.push("confirm"),
-  };
-  const log = pino({ level: "silent" });
-  const context = { host: "h", clock: systemClock, history, vms, log } as unknown as AgentContext;
-  return { asked, context, history };
-}
-
-function departed(phase: SourcePhase): SourceRecord {
-  const order = {
-    vm: "vm",
-    to: "127.0.0.1:1",
-    strategy: "precopy",
-    onTimeout: "abort",
-  } as SourceRecord["order"];
-  const state = { ...sourceStart({ strategy: "precopy", onTimeout: "abort" }), phase };
-  const startedAt = new Date(systemClock.wallMs() - 1000).toISOString();
-  return { side: "source", id: "m-1", vm: "vm", to: order.to, order, startedAt, state };
-}
-
-function arrived(phase: TargetPhase, delivered = false): TargetRecord {
-  return { side: "target", id: "m-1", vm: "vm", state: { ...targetStart(), phase, delivered } };
-}
+import type { TargetRecord } from "../../src/agent/migrate/records.ts";
+import type { Report, TargetPhase } from "../../src/migration/mod.ts";
+import { processId } from "../../src/qemu/mod.ts";
+import { arrived, departed, leftOver } from "../tools/leftOver.ts";
+import { until } from "../tools/pair.ts";
 
 test("a guest that never could have left is made to run again, and the report says aborted", async () => {
-  const { asked, context, history } = world({ incoming: false });
-  history.put("state", "m-1", "vm", departed("precopy"));
-  await settleLeftOver(context);
+  const { asked, history, restart } = leftOver();
+  history.put("state", "m-1", "vm", departed("preparing"));
+  const { departures } = await restart("aborted");
   assert(asked.includes("cont"));
-  const status = pastStatus(context, "m-1");
-  assert.equal(status?.phase, "aborted");
+  await until(async () => departures.status("m-1").ended, "the report", 10_000);
   assert.equal(history.get<Report>("report", "m-1")?.error?.code, "AGENT_RESTARTED");
   assert.equal(history.get("state", "m-1"), null);
 });
 
-for (const phase of ["handover", "loaded", "postcopy", "undoing", "inDoubt"] as const) {
-  test(`after ${phase} nothing is started: it is in doubt, and the record stays`, async () => {
-    const { asked, context, history } = world({ incoming: false });
-    history.put("state", "m-1", "vm", departed(phase));
-    await settleLeftOver(context);
-    assert.deepEqual(asked, []);
-    assert.equal(history.get<Report>("report", "m-1")?.status, "inDoubt");
-    assert.notEqual(history.get("state", "m-1"), null);
-  });
-}
+test("with SHUT released and QEMU not completed no commit was sent: the guest runs again", async () => {
+  const { asked, history, restart } = leftOver({ migration: "failed" });
+  history.put("state", "m-1", "vm", departed("loaded"));
+  await restart("aborted");
+  assert(asked.includes("cont"));
+});
+
+test("what is in doubt stays so while the target does not answer: said, and nothing is started", async () => {
+  const { asked, history, restart } = leftOver({ migration: "completed" });
+  history.put("state", "m-1", "vm", departed("inDoubt"));
+  const { departures } = await restart("inDoubt");
+  assert.equal(departures.status("m-1").ended, true);
+  await departures.stop();
+  assert.deepEqual(asked, []);
+  assert.notEqual(history.get("state", "m-1"), null);
+});
+
+test("post-copy without a relay goes on being recovered, and nothing is started here", async () => {
+  const { asked, history, restart } = leftOver({ migration: "completed" });
+  history.put("state", "m-1", "vm", departed("recovering"));
+  const { departures } = await restart("recovering");
+  assert.deepEqual(asked, []);
+  await departures.stop();
+});
+
+test("a relay that outlived its agent is watched, and not ended with the next agent", async () => {
+  const { history, restart } = leftOver({ migration: "completed" });
+  const other = spawn("sleep", ["60"]);
+  const gone = once(other, "exit");
+  try {
+    await once(other, "spawn");
+    history.put("state", "m-1", "vm", departed("postcopy", { relay: processId(other.pid!) }));
+    const { departures } = await restart("postcopy");
+    await departures.stop();
+    assert.notEqual(processId(other.pid!), null);
+  } finally {
+    other.kill();
+    await gone;
+  }
+});
 
 test("a source whose QEMU has gone too is lost, not aborted", async () => {
-  const { context, history } = world({ incoming: false, alive: false });
-  history.put("state", "m-1", "vm", departed("precopy"));
-  await settleLeftOver(context);
+  const { history, restart } = leftOver({ alive: false });
+  history.put("state", "m-1", "vm", departed("preparing"));
+  const { departures } = await restart("lost");
+  await until(async () => departures.status("m-1").ended, "the report", 10_000);
   assert.equal(history.get<Report>("report", "m-1")?.status, "lost");
+});
+
+test("a move whose agent died just after its end still gets its report, and its QEMU is dropped", async () => {
+  const { asked, history, restart } = leftOver({ migration: "completed" });
+  history.put("state", "m-1", "vm", departed("completed"));
+  const { departures } = await restart("completed");
+  await until(async () => departures.status("m-1").ended, "the report", 10_000);
+  assert.equal(history.get<Report>("report", "m-1")?.status, "completed");
+  assert.deepEqual(asked, ["discard"]);
 });
 
 const arrivals: [TargetRecord, string[], TargetPhase][] = [
   [arrived("preparing"), ["discard"], "discarded"],
   [arrived("committed", true), ["cont", "confirm"], "running"],
-  [arrived("committed", false), [], "lost"],
-  [arrived("postcopy"), [], "lost"],
-  [arrived("running", true), [], "running"],
+  [arrived("running", true), ["confirm"], "running"],
 ];
 for (const [record, does, phase] of arrivals) {
   const what = `${record.state.phase}${record.state.delivered ? " with everything here" : ""}`;
   test(`the arbiter finds ${what}: ${phase}`, async () => {
-    const { asked, context, history } = world({ incoming: true });
+    const { asked, history, restart } = leftOver({ incoming: true });
     history.put("state", "m-1", "vm", record);
-    await settleLeftOver(context);
+    await restart(null);
     assert.deepEqual(asked, does);
     assert.equal(history.get<TargetRecord>("state", "m-1")?.state.phase, phase);
   });
 }
+
+test("the arbiter finds a guest that ran here, and its QEMU dead: lost", async () => {
+  const { history, restart } = leftOver({ alive: false });
+  history.put("state", "m-1", "vm", arrived("postcopy"));
+  await restart(null);
+  assert.equal(history.get<TargetRecord>("state", "m-1")?.state.phase, "lost");
+});
+
+test("the arbiter finds pages missing and no relay: interrupted; QEMU has everything: running", async () => {
+  const waits = leftOver();
+  waits.history.put("state", "m-1", "vm", arrived("postcopy"));
+  const context = await waits.restart("aborted"); // of the source nothing is known: it only waits for the first look
+  assert.equal(context.arrivals.find("m-1")?.phase, "interrupted");
+  const whole = leftOver({ migration: "completed" });
+  whole.history.put("state", "m-1", "vm", arrived("postcopy"));
+  await whole.restart(null);
+  assert.equal(whole.history.get<TargetRecord>("state", "m-1")?.state.phase, "running");
+});

@@ -18,11 +18,13 @@ export const DECIDED: ReadonlySet<TargetPhase> = new Set([
 
 /**
  * Asks the target agent until its answer is a decision or the time is over. A refusal to answer is no answer.
+ * @param over  nobody waits for the answer any more
  * @returns the last phase it named; undefined when it never answered
  */
 export async function askArbiter(
   question: () => Promise<TargetPhase>,
   log: Logger,
+  over: () => boolean = () => false,
 ): Promise<TargetPhase | undefined> {
   const until = performance.now() + ASK_MS;
   let phase: TargetPhase | undefined;
@@ -35,7 +37,7 @@ export async function askArbiter(
       if (!isGodwitError(error)) throw error;
       log.warn({ err: error }, "no answer from the target agent");
     }
-    if (performance.now() >= until) return phase;
+    if (performance.now() >= until || over()) return phase;
     await sleep(ASK_EVERY_MS);
   }
 }

@@ -5,7 +5,7 @@ import type { AgentContext } from "../context.ts";
 import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
 import { precheckTarget } from "./precheck.ts";
 import type { TargetRecord } from "./records.ts";
-import { TargetMove } from "./targetMove.ts";
+import { type LeftArrival, TargetMove } from "./targetMove.ts";
 
 /** Below the asking side's limit for one call. */
 const DECIDE_MS = 2_000;
@@ -37,9 +37,22 @@ export class Arrivals {
     return move.prepare();
   }
 
+  /** Takes up a move of the agent before us. */
+  resume(left: LeftArrival, qemu: "gone" | "completed" | "other"): void {
+    const { record } = left;
+    const move = new TargetMove(this.#context, { ...record.order, ticket: "" }, left);
+    this.#moves.set(record.id, move);
+    move.resume(left, qemu);
+  }
+
+  /** The move while this agent knows it. */
+  find(id: string): TargetMove | null {
+    return this.#moves.get(id) ?? null;
+  }
+
   /** Only the host that ordered a move decides on it. Errors: TLS_NOT_AUTHORISED. */
   checkOrderer(id: string, by: string | null, address: string): void {
-    const orderer = this.#moves.get(id)?.by ?? null;
+    const orderer = this.#moves.get(id)?.by ?? this.#record(id)?.order.by ?? null;
     if (orderer === null || orderer === by) return;
     const reason = `the migration ${id} was ordered by host ${orderer}`;
     throw new GodwitError("TLS_NOT_AUTHORISED", {

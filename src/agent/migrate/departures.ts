@@ -2,10 +2,12 @@ import { randomUUID } from "node:crypto";
 import { GodwitError } from "../../errors/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
 import { balloonDevice } from "../balloon/mod.ts";
-import type { AgentContext } from "../context.ts";
+import type { AgentContext, Vm } from "../context.ts";
+import { pastStatus } from "./past.ts";
 import { precheckSource } from "./precheck.ts";
-import { pastStatus } from "./restart.ts";
+import type { SourceRecord } from "./records.ts";
 import { SourceMove } from "./sourceMove.ts";
+import type { Found } from "./sourceMoveParts.ts";
 
 /** Ended moves whose progress figures are still kept in memory; their reports are in the history. */
 const KEPT_MAX = 100;
@@ -37,6 +39,20 @@ export class Departures {
       release();
       throw error;
     }
+  }
+
+  /** Takes up a move of the agent before us; until it has settled, its VM is for nobody else. */
+  resume(left: SourceRecord, vm: Vm | null, found: Found): void {
+    const { id, order } = left;
+    const release = vm === null ? () => undefined : this.#context.vms.claim(order.vm, `migration ${id}`);
+    const move = new SourceMove({ context: this.#context, order, id, vm, release, left });
+    this.#moves.set(id, move);
+    move.resume(found);
+  }
+
+  /** The move while this agent knows it. */
+  find(id: string): SourceMove | null {
+    return this.#moves.get(id) ?? null;
   }
 
   list(): MigrationStatusBody[] {

@@ -1,7 +1,7 @@
 /** The target QEMU's part in the recovery of a post-copy. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { GodwitError, isGodwitError } from "../../errors/mod.ts";
-import type { Monitor } from "../../qemu/mod.ts";
+import { isGodwitError } from "../../errors/mod.ts";
+import type { MigrationStatus, Monitor } from "../../qemu/mod.ts";
 
 /** QEMU pauses within milliseconds once its connection is closed; a busy host may need longer. */
 const PAUSE_MS = 20_000;
@@ -26,17 +26,17 @@ export async function listenAgain(monitor: Monitor, path: string): Promise<"list
     } catch (error) {
       if (!isGodwitError(error) || error.code !== "QMP_ERROR" || performance.now() >= until) throw error;
     }
-    if (await hasEverything(monitor)) return "completed";
+    if ((await lookAtMigration(monitor)) === "completed") return "completed";
     await sleep(POLL_MS);
   }
 }
 
-async function hasEverything(monitor: Monitor): Promise<boolean> {
+/** QEMU's word on its migration; null: none, or it does not answer now (it may wait for a page), or not any more. */
+export async function lookAtMigration(monitor: Monitor): Promise<MigrationStatus | null> {
   try {
-    const { status } = await monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS });
-    return status === "completed";
+    return (await monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS })).status ?? null;
   } catch (error) {
-    if (error instanceof GodwitError && error.code === "QMP_TIMEOUT") return false; // it waits for a page
-    throw error;
+    if (!isGodwitError(error)) throw error;
+    return null;
   }
 }

@@ -10,8 +10,8 @@ import { warmUp } from "./warmUp.ts";
 export function registerMigrations(context: AgentContext): Migrations {
   const departures = new Departures(context);
   const arrivals = new Arrivals(context);
-  const leftOver = settleLeftOver(context);
   const ends = new AbortController();
+  const leftOver = settleLeftOver(context, { departures, arrivals }, ends.signal);
   const warm = warmUp(context, ends.signal);
   return {
     api: (fastify) => apiRoutes(fastify, departures),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import type { Logger } from "pino";
 import { GodwitError, type WireError } from "../../errors/mod.ts";
+import { type ProcessId, processId } from "../../qemu/mod.ts";
 import {
   NO_FIGURES,
   type RelayEvent,
@@ -9,6 +10,7 @@ import {
   type RelayOptions,
   type RelayOrder,
 } from "../../relay/mod.ts";
+import type { Carrier } from "./carrier.ts";
 
 /** Of what a relay wrote before it died, the end is kept. */
 const WORDS_MAX = 2_000;
@@ -19,7 +21,8 @@ const LAST_WORD_MS = 3_000;
 export type RelaySide = RelayOptions["side"];
 
 /** One relay in a process of its own. Its last event is always `ended`, also when the process just dies. */
-export class RelayProcess {
+export class RelayProcess implements Carrier {
+  readonly process: ProcessId | null;
   readonly #child: ChildProcess;
   readonly #side: RelaySide;
   readonly #onEvent: (event: RelayEvent) => void;
@@ -40,6 +43,7 @@ export class RelayProcess {
     this.#onEvent = onEvent;
     this.#log = log;
     this.#child = child;
+    this.process = child.pid === undefined ? null : processId(child.pid);
     log.debug({ relay: side, pid: child.pid }, "relay's process");
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#words = (this.#words + text).slice(-WORDS_MAX);

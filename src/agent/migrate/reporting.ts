@@ -9,7 +9,7 @@ import {
   type SourcePhase,
   type SwitchoverFacts,
 } from "../../migration/mod.ts";
-import type { RelayFigures } from "../../relay/mod.ts";
+import { NO_FIGURES, type RelayFigures } from "../../relay/mod.ts";
 import type { MigrationOrder } from "../api.ts";
 import type { Clock, Vm } from "../context.ts";
 import { longestGapMs } from "./blackout.ts";
@@ -22,7 +22,10 @@ const LISTEN_MS = 1_000;
 export interface Watched {
   readonly id: string;
   readonly order: MigrationOrder;
-  readonly vm: Vm;
+  /** null: its QEMU has ended, and only this agent's predecessor saw it. */
+  readonly vm: Vm | null;
+  /** This agent saw the move from its beginning. */
+  readonly whole: boolean;
   readonly phase: SourcePhase;
   readonly startedAtMs: number;
   readonly startedAtMonoMs: number;
@@ -49,7 +52,8 @@ export async function makeReport(
 ): Promise<Report> {
   const completed = watched.phase === "completed";
   const endedAtMs = clock.wallMs();
-  const listens = completed && watched.vm.spec.heartbeat && watched.vm.serial !== null;
+  const heard = watched.whole && watched.vm?.spec.heartbeat === true && watched.vm.serial !== null;
+  const listens = completed && heard;
   if (listens) await sleep(LISTEN_MS);
   let facts: TargetFacts | null = null;
   if (completed) {
@@ -62,7 +66,7 @@ export async function makeReport(
   const { id, vm, order, figures, passes, balloon, switchover, error, offsetMs } = watched;
   const resumedAtMs = facts?.resumedAtMs ?? null;
   return agentReport({
-    ...{ id, vm: vm.name, strategy: order.strategy, passes, balloon, switchover, error },
+    ...{ id, vm: order.vm, strategy: order.strategy, passes, balloon, switchover, error },
     status: statusOf(watched.phase),
     startedAt: new Date(watched.startedAtMs).toISOString(),
     totalTimeMs: round(watched.totalTimeMs),
@@ -72,15 +76,18 @@ export async function makeReport(
         : round(Math.max(0, resumedAtMs - offsetMs - watched.stoppedAtMs)),
     blackoutMs: listens ? blackout(watched, facts, endedAtMs) : null,
     gapAfterResumeMs: listens ? gapAfterResume(facts, endedAtMs + offsetMs) : null,
-    qemu: { source: vm.qemuVersion, target: watched.targetVersion },
-    carried: figures === null ? undefined : carriedWith(figures, facts, watched.equal),
+    qemu: { source: vm?.qemuVersion ?? null, target: watched.targetVersion },
+    carried:
+      figures === null && watched.whole
+        ? undefined
+        : carriedWith(figures ?? NO_FIGURES, facts, watched.equal),
   });
 }
 
 function blackout(watched: Watched, facts: TargetFacts | null, endedAtMs: number): number | null {
   const { vm, startedAtMs, startedAtMonoMs, offsetMs } = watched;
   if (!facts?.beatsAtMs) return null;
-  const here = vm.serial?.beatsSince(startedAtMonoMs).map(({ wallMs }) => wallMs) ?? [];
+  const here = vm?.serial?.beatsSince(startedAtMonoMs).map(({ wallMs }) => wallMs) ?? [];
   const there = facts.beatsAtMs.map((ms) => ms - offsetMs);
   const gapMs = longestGapMs([...here, ...there], { fromMs: startedAtMs, toMs: endedAtMs + LISTEN_MS });
   return gapMs === null ? null : round(gapMs);

@@ -1,132 +1,92 @@
-/** What an agent finds of its predecessor's moves. The relays ended with it. */
-import { GodwitError, type WireError } from "../../errors/mod.ts";
-import {
-  agentReport,
-  type Report,
-  ReportStatus,
-  type SourcePhase,
-  sourceSettled,
-  TARGET_MAY_RUN,
-  type TargetPhase,
-  targetSettled,
-} from "../../migration/mod.ts";
-import type { MigrationStatusBody } from "../api.ts";
+/**
+ * What an agent finds of its predecessor's moves, and takes up: the same machines go on from the records (docs/recovery.md).
+ * Relays that still carry a post-copy are not disturbed; all others ended with their agent.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { isGodwitError } from "../../errors/mod.ts";
+import { targetSettled } from "../../migration/mod.ts";
 import { giveBack } from "../balloon/mod.ts";
-import type { AgentContext } from "../context.ts";
+import type { AgentContext, Vm } from "../context.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type { Departures } from "./departures.ts";
 import type { SourceRecord, TargetRecord } from "./records.ts";
-import { resumeGuest } from "./resume.ts";
-import { wireError } from "./translate.ts";
 
-const UNKNOWN = {
-  pass: null,
-  ramBytes: null,
-  remainingBytes: null,
-  streamBytesPerSec: null,
-  wireBytesPerSec: null,
-  dirtyBytesPerSec: null,
-  expectedDowntimeMs: null,
-  timeLeftMs: null,
-  linkLostAt: null,
-} as const;
-
-/** The status of a move that this agent process did not conduct, from its report; null when there is none. */
-export function pastStatus(context: AgentContext, id: string): MigrationStatusBody | null {
-  const report = context.history.get<Report>("report", id);
-  if (report === null) return null;
-  return {
-    ...{ id, vm: report.vm ?? "", to: "", strategy: report.strategy ?? "precopy", phase: report.status },
-    ...{ ended: true, elapsedMs: report.totalTimeMs, ...UNKNOWN, report: { ...report } },
-  };
-}
-
-/** Settles what the agent before this one left over, as far as that takes no guess; never rejects. */
-export async function settleLeftOver(context: AgentContext): Promise<void> {
-  const records = context.history.list<SourceRecord | TargetRecord>("state", { limit: 1000 });
-  for (const record of records) {
-    const log = context.log.child({ migration: record.id, vm: record.vm });
-    const { phase } = record.state;
-    if (record.side === "target" && phase === "running") await giveBackTo(context, record);
-    if (record.side === "source" ? sourceSettled(phase as SourcePhase) : targetSettled(phase as TargetPhase))
-      continue;
-    log.warn({ side: record.side, phase }, "a move of the agent before this one was left over");
-    try {
-      if (record.side === "source") await settleDeparture(context, record);
-      else await settleArrival(context, record);
-    } catch (error) {
-      log.error({ err: error }, "it could not be settled");
-    }
-  }
-}
+/** How often a QEMU is tried that lives and does not answer. Nothing is settled before it does. */
+const TRY_AGAIN_MS = 2_000;
+const QMP_MS = 5_000;
+const RECORDS_MAX = 10_000;
 
 /**
- * Before the switchover was on record no commit was sent and post-copy had not begun: the guest is made to run again.
- * Later it is in doubt, and said so.
+ * Takes up what the agent before this one left over; never rejects. Resolves when every move is in the hands of its machine.
+ * @param signal  the agent ends
  */
-async function settleDeparture(context: AgentContext, record: SourceRecord): Promise<void> {
-  const { id, vm: name, order, startedAt, state } = record;
-  const { host, history, vms } = context;
-  const vm = vms.find(name);
-  let error: WireError = new GodwitError("AGENT_RESTARTED", { host, phase: state.phase }).toJSON();
-  let status: ReportStatus = ReportStatus.inDoubt;
-  if (UNDOABLE.has(state.phase)) {
-    status = ReportStatus.aborted;
+export async function settleLeftOver(
+  context: AgentContext,
+  moves: { readonly departures: Departures; readonly arrivals: Arrivals },
+  signal: AbortSignal,
+): Promise<void> {
+  const records = context.history.list<SourceRecord | TargetRecord>("state", { limit: RECORDS_MAX });
+  await Promise.all(
+    records.map(async (record) => {
+      const log = context.log.child({ migration: record.id, vm: record.vm });
+      try {
+        if (record.side === "target" && targetSettled(record.state.phase))
+          return await arrived(context, record);
+        if (record.side === "source" && record.state.phase === "lost") return departedLost(context, record);
+        log.warn({ side: record.side, phase: record.state.phase }, "a move of the agent before is taken up");
+        const found = await look(context, record, signal);
+        if (found === null) return;
+        if (record.side === "source") moves.departures.resume(record, found.vm, found);
+        else moves.arrivals.resume({ record, vm: found.vm }, found.qemu);
+      } catch (error) {
+        log.error({ err: error }, "it could not be taken up");
+      }
+    }),
+  );
+}
+
+/** What may be missing of a guest that had arrived. */
+async function arrived(context: AgentContext, record: TargetRecord): Promise<void> {
+  const vm = context.vms.find(record.vm);
+  if (record.state.phase !== "running" || vm === null) return;
+  if (vm.incoming) await context.vms.confirm(vm);
+  await giveBackTo(context, record, vm);
+}
+
+/** A record of a loss is kept for the guest that stands still here. */
+function departedLost(context: AgentContext, { id, vm }: SourceRecord): void {
+  if (context.vms.find(vm) === null) context.history.remove("state", id);
+}
+
+/** Its QEMU, once it answers or has ended; null: the agent ends before. */
+async function look(
+  context: AgentContext,
+  { vm: name, side, state }: SourceRecord | TargetRecord,
+  signal: AbortSignal,
+): Promise<{ readonly vm: Vm | null; readonly qemu: "gone" | "completed" | "other" } | null> {
+  while (!signal.aborted) {
     try {
-      if (vm === null) throw new GodwitError("SOURCE_QEMU_GONE", { phase: state.phase });
-      await resumeGuest(name, vm.monitor);
-      await giveBackTo(context, record);
-    } catch (cause) {
-      status = ReportStatus.lost;
-      error = wireError(cause);
+      const vm = await context.vms.takeOver(name);
+      if (vm === null) return { vm, qemu: "gone" };
+      const { running } = await vm.monitor.execute("query-status", {}, { timeoutMs: QMP_MS });
+      // Whoever runs under this name now is not the one that has left.
+      if (side === "source" && state.phase === "completed" && running) return { vm: null, qemu: "gone" };
+      const { status } = await vm.monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS });
+      return { vm, qemu: status === "completed" ? "completed" : "other" };
+    } catch (error) {
+      if (!isGodwitError(error)) throw error;
+      context.log.warn({ err: error, vm: name }, "its QEMU does not answer; asking again");
+      await sleep(TRY_AGAIN_MS, undefined, { signal }).catch(() => undefined);
     }
   }
-  const report = agentReport({
-    ...{ id, vm: name, strategy: order.strategy, startedAt, status, error },
-    totalTimeMs: context.clock.wallMs() - Date.parse(startedAt),
-    ...{
-      downtimeMs: null,
-      blackoutMs: null,
-      gapAfterResumeMs: null,
-      passes: null,
-      balloon: null,
-      switchover: null,
-    },
-    qemu: { source: vm?.qemuVersion ?? null, target: null },
-    carried: undefined,
-  });
-  history.put("report", id, name, report);
-  // A move in doubt keeps its record: it is what a recovery starts from.
-  if (status !== ReportStatus.inDoubt) history.remove("state", id);
+  return null;
 }
 
-/** What was not committed never ran here: it is discarded. What was goes on, if nothing was missing. */
-async function settleArrival(context: AgentContext, record: TargetRecord): Promise<void> {
-  const { id, vm: name, state } = record;
-  const vm = context.vms.find(name);
-  const keep = (phase: TargetPhase) =>
-    context.history.put("state", id, name, { ...record, state: { ...state, phase } } satisfies TargetRecord);
-  if (!TARGET_MAY_RUN.has(state.phase)) {
-    if (vm?.incoming) await context.vms.discard(vm);
-    return keep("discarded");
-  }
-  if (vm === null || !state.delivered) return keep("lost");
-  await vm.monitor.execute("cont");
-  await context.vms.confirm(vm);
-  keep("running");
-  await giveBackTo(context, record);
+/** A guest that was made smaller for a move gets back what was taken, where it now runs. */
+async function giveBackTo(context: AgentContext, record: TargetRecord, vm: Vm): Promise<void> {
+  const { id, balloonBytes } = record;
+  if (!balloonBytes) return;
+  await giveBack(vm, balloonBytes);
+  const now = context.history.get<TargetRecord>("state", id) ?? record;
+  context.history.put("state", id, vm.name, { ...now, balloonBytes: null });
 }
-
-/** A guest that was made smaller for a move gets back what was taken, where it now runs; never rejects. */
-async function giveBackTo(context: AgentContext, record: SourceRecord | TargetRecord): Promise<void> {
-  const { id, vm: name, balloonBytes } = record;
-  const vm = context.vms.find(name);
-  if (!balloonBytes || vm === null) return;
-  try {
-    await giveBack(vm, balloonBytes);
-    const now = context.history.get<SourceRecord | TargetRecord>("state", id) ?? record;
-    context.history.put("state", id, name, { ...now, balloonBytes: null });
-  } catch (error) {
-    context.log.error({ err: error, vm: name }, "the balloon could not be put back");
-  }
-}
-
-const UNDOABLE: ReadonlySet<SourcePhase> = new Set(["preparing", "precopy", "aborting"]);

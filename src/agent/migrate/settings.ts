@@ -1,6 +1,8 @@
 /** What QEMU is told before a migration. Asked of QEMU, never guessed from its version. */
+import { mayUsePostcopy } from "../../migration/mod.ts";
 import type { Monitor } from "../../qemu/mod.ts";
 import type { MigrationOrder } from "../api.ts";
+import { firstBandwidth } from "./steering.ts";
 
 /** The relay's token bucket limits, not QEMU; below 10 QEMU 7.2 would take a limit for none at all. */
 const OPEN_BYTES_PER_SEC = 2 ** 40;
@@ -22,6 +24,17 @@ export function poolBytesOf(order: Pick<MigrationOrder, "poolBytes">, ramBytes: 
 export function pageCacheBytesOf(order: Pick<MigrationOrder, "pageCacheBytes">, ramBytes: number): number {
   const bytes = order.pageCacheBytes ?? Math.min(ramBytes, PAGE_CACHE_BYTES);
   return bytes - (bytes % PAGE_BYTES);
+}
+
+/** What the order says of the source's relay. */
+export function relaySettings(order: MigrationOrder, ramBytes: number) {
+  const { engine, pagePolicy, pushOrder, postcopyReconnectForMs } = order;
+  return {
+    ...{ engine, pagePolicy, pushOrder, postcopyReconnectForMs },
+    bandwidthBytesPerSec: firstBandwidth(order),
+    pageCacheBytes: pageCacheBytesOf(order, ramBytes),
+    poolBytes: mayUsePostcopy(order) ? poolBytesOf(order, ramBytes) : 0,
+  };
 }
 
 /** `return-path`: only the source's matters, and the target of 7.2 refuses nothing about it. */

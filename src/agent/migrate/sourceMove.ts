@@ -9,6 +9,7 @@ import {
   type Report,
   refusesPostcopy,
   reportedError,
+  SOURCE_UNRECORDED,
   type SourceEffect,
   type SourceEvent,
   type SourcePhase,
@@ -22,12 +23,14 @@ import {
 import { memoryBytesOf } from "../../qemu/mod.ts";
 import type { RamSection, RelayEvent, RelayFigures } from "../../relay/mod.ts";
 import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
-import { DepartingBalloon } from "../balloon/mod.ts";
+import { DepartingBalloon, giveBack } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
 import { askArbiter } from "./arbiter.ts";
+import type { Carrier } from "./carrier.ts";
 import { clockOffsetMs } from "./clockOffset.ts";
 import { EffectRunner } from "./effects.ts";
+import { OrphanRelay } from "./orphanRelay.ts";
 import { PeerClient } from "./peerClient.ts";
 import type { Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
@@ -37,9 +40,10 @@ import { RelayProcess, type RelaySide } from "./relayProcess.ts";
 import { newTicket, relayTrust } from "./relayTrust.ts";
 import { makeReport, type Watched } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
-import { configureSource, pageCacheBytesOf, poolBytesOf } from "./settings.ts";
+import { configureSource, pageCacheBytesOf, relaySettings } from "./settings.ts";
+import type { Found, SourceMoveParts } from "./sourceMoveParts.ts";
 import { SourceQemu } from "./sourceQemu.ts";
-import { endOfPrecopy, firstBandwidth, Steering } from "./steering.ts";
+import { endOfPrecopy, Steering } from "./steering.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
 
@@ -53,33 +57,28 @@ const PROGRESS_MS = 250;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 10_000;
 const POLL_MS = 50;
+/** What an ending agent waits for: our own relay would end with us, with what the guest lacks. */
+const CARRIED: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy"]);
 const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy", "recovering"]);
 /** The source relay says its last word soon after the target's. */
 const LAST_WORD_MS = 5_000;
-
-export interface SourceMoveParts {
-  readonly context: AgentContext;
-  readonly order: MigrationOrder;
-  readonly id: string;
-  readonly vm: Vm;
-  /** Lets other orders have the VM again. */
-  readonly release: () => void;
-}
 
 /** Carries out the source's half of one migration. */
 export class SourceMove {
   readonly id: string;
   readonly order: MigrationOrder;
   readonly #context: AgentContext;
-  readonly #vm: Vm;
+  readonly #vm: Vm | null;
+  readonly #left: SourceRecord | null;
   readonly #release: () => void;
   readonly #log: Logger;
   readonly #peer: PeerClient;
   readonly #runner: EffectRunner<SourceEffect>;
   readonly #meter = new ProgressMeter();
-  readonly #qemu: SourceQemu;
+  readonly #qemu: SourceQemu | null;
   readonly #steering: Steering;
-  readonly #balloon: DepartingBalloon;
+  /** null: the agent before us saw to it. */
+  readonly #balloon: DepartingBalloon | null;
   readonly #cancelled = new AbortController();
   #ticket = newTicket();
   readonly #startedAtMs: number;
@@ -88,28 +87,35 @@ export class SourceMove {
   #state: SourceState;
   #prepared: Prepared | null = null;
   #offsetMs = 0;
-  #relay: RelayProcess | null = null;
+  #relay: Carrier | null = null;
   #totalTimeMs: number | null = null;
   #report: Report | null = null;
   #told = false;
+  #since: string;
+  /** The agent ends. */
+  #ended = false;
   #linkLostAt: string | null = null;
   /** The memory section as the stream announced it. */
   #section: RamSection | null = null;
   /** What relays before the present one measured. */
   #before: RelayFigures | null = null;
 
-  constructor({ context, order, id, vm, release }: SourceMoveParts) {
+  constructor({ context, order, id, vm, release, left }: SourceMoveParts) {
     this.id = id;
     this.order = order;
     this.#context = context;
     this.#vm = vm;
+    this.#left = left ?? null;
+    this.#section = left?.section ?? null;
     this.#release = release;
-    this.#log = context.log.child({ migration: id, vm: vm.name });
+    this.#log = context.log.child({ migration: id, vm: order.vm });
     this.#peer = new PeerClient(order.to, context.tls);
-    this.#startedAtMs = context.clock.wallMs();
-    this.#startedAtMonoMs = context.clock.monoMs();
+    const nowMs = context.clock.wallMs();
+    this.#startedAtMs = left === undefined ? nowMs : Date.parse(left.startedAt);
+    this.#startedAtMonoMs = context.clock.monoMs() - (nowMs - this.#startedAtMs);
+    this.#since = left?.since ?? new Date(nowMs).toISOString();
     const { strategy, onTimeout, forcePostcopy } = order;
-    this.#state = sourceStart({ strategy, onTimeout, forcePostcopy });
+    this.#state = left?.state ?? sourceStart({ strategy, onTimeout, forcePostcopy });
     this.#steering = new Steering({
       order,
       elapsedMs: () => this.#elapsedMs(),
@@ -119,11 +125,11 @@ export class SourceMove {
       setBandwidth: (bytesPerSec) => this.#relay?.order({ order: "setBandwidth", bytesPerSec }),
       log: (fields, text) => this.#log.info(fields, text),
     });
-    this.#balloon = new DepartingBalloon({ context, id, vm, ordered: order.balloon, log: this.#log });
-    this.#qemu = new SourceQemu(vm, {
-      tell: (event) => this.dispatch(event),
-      ...{ meter: this.#meter, steering: this.#steering },
-    });
+    const { balloon: ordered } = order;
+    this.#balloon = left || !vm ? null : new DepartingBalloon({ context, id, vm, ordered, log: this.#log });
+    const tell = (event: SourceEvent) => this.dispatch(event);
+    const { meter, steering } = { meter: this.#meter, steering: this.#steering };
+    this.#qemu = vm === null ? null : new SourceQemu(vm, { tell, meter, steering });
     this.#runner = new EffectRunner<SourceEffect>({
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
@@ -150,6 +156,35 @@ export class SourceMove {
       linkLostAt: this.#linkLostAt,
       report: this.#told ? (this.#report as Record<string, unknown> | null) : null,
     };
+  }
+
+  /** Since when it is in its phase, ISO 8601 in UTC. */
+  get since(): string {
+    return this.#since;
+  }
+
+  /** The VM as this move sees it; null: its QEMU had ended before this agent began. */
+  get vm(): Vm | null {
+    return this.#vm;
+  }
+
+  /** Takes up the move of the agent before us. */
+  resume({ qemu }: Found): void {
+    const { host, history } = this.#context;
+    const { relay = null } = this.#left ?? {};
+    if (this.phase === "inDoubt") {
+      this.#told = true;
+      this.#report = history.get<Report>("report", this.id);
+    }
+    this.#every(PROGRESS_MS, () => this.#emitProgress());
+    const orphan = relay === null ? null : new OrphanRelay(relay);
+    this.#relay = orphan;
+    const error = new GodwitError("AGENT_RESTARTED", { host, phase: this.phase }).toJSON();
+    this.dispatch({ type: "restarted", error, qemu, carrying: orphan?.alive ?? false });
+    if (sourceSettled(this.phase)) void this.#settle(); // the agent before us did not come to an end with it
+    void orphan?.gone.then(() => {
+      if (this.#relay === orphan) this.dispatch({ type: "relayEnded", error: ORPHAN_ENDED });
+    });
   }
 
   start(): void {
@@ -191,11 +226,15 @@ export class SourceMove {
   async stop(): Promise<void> {
     if (canCancel(this.phase)) this.cancel();
     const untilMs = this.#context.clock.monoMs() + STOP_MS;
-    const patient = () => NO_WAY_BACK.has(this.phase) || this.#context.clock.monoMs() < untilMs;
-    while (!this.#told && this.phase !== "inDoubt" && patient()) await sleep(POLL_MS);
+    const ours = this.#relay instanceof RelayProcess;
+    const patient = () => (ours && CARRIED.has(this.phase)) || this.#context.clock.monoMs() < untilMs;
+    const leaves = () => this.#told || this.phase === "inDoubt" || (!ours && NO_WAY_BACK.has(this.phase));
+    while (!leaves() && patient()) await sleep(POLL_MS);
+    this.#ended = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    await this.#stopRelay();
-    this.#qemu.close();
+    if (this.#relay instanceof OrphanRelay) this.#relay.letGo();
+    else await this.#stopRelay();
+    this.#qemu?.close();
   }
 
   dispatch(event: SourceEvent): void {
@@ -210,8 +249,9 @@ export class SourceMove {
         { from: before.phase, to: after.phase, by: event.type, error: after.error },
         "source's phase",
       );
+      this.#since = new Date(this.#context.clock.wallMs()).toISOString();
       // On the disk before any effect, so that a restarted agent never believes more than is true.
-      if (!UNRECORDED.has(after.phase) && !this.#record()) return;
+      if (!SOURCE_UNRECORDED.has(after.phase) && !this.#record()) return;
       if (after.phase === "completed") this.#totalTimeMs = this.#elapsedMs();
       this.#emitProgress();
     }
@@ -223,13 +263,13 @@ export class SourceMove {
   }
 
   async #prepare(): Promise<void> {
-    const { spec, qemuVersion } = this.#vm;
+    const { spec, qemuVersion } = this.#here;
     const { id, order } = this;
-    const pageCacheBytes = this.#pageCacheBytes();
-    this.#relay = this.#newRelay("source");
+    const pageCacheBytes = pageCacheBytesOf(order, memoryBytesOf(spec));
+    this.#newRelay("source");
     try {
       const postcopy = mayUsePostcopy(this.#state.plan);
-      const balloon = await this.#balloon.look();
+      const balloon = (await this.#balloon?.look()) ?? { sizeBytes: null, auto: false };
       const preparing = this.#peer.prepare(
         {
           id,
@@ -258,28 +298,27 @@ export class SourceMove {
   }
 
   async #run(effect: SourceEffect): Promise<void> {
-    const { monitor } = this.#vm;
     switch (effect) {
       case "startRelay":
         return this.#startRelay();
       case "configure":
         await this.#shrinkGuest();
-        return configureSource(monitor, {
+        return configureSource(this.#here.monitor, {
           postcopy: mayUsePostcopy(this.#state.plan),
           // Tiny until steering decides; nobody has to where the guest stands still. Not 0: with that QEMU completes at
           // the end of the first pass, whatever is left.
           downtimeLimitMs: stopsFirst(this.#state.plan) ? this.order.downtimeLimitMs : 1,
         });
       case "stopGuest":
-        return this.#qemu.hold();
+        return this.#qemu?.hold();
       case "migrate":
-        return void (await monitor.execute("migrate", { uri: `unix:${this.#socket()}` }));
+        return void (await this.#here.monitor.execute("migrate", { uri: `unix:${this.#socket()}` }));
       case "slowStream":
         return this.#relay?.order({ order: "slowStream", ms: SLOW_MS_MAX });
       case "hurryStream":
         return this.#relay?.order({ order: "hurryStream" });
       case "startPostcopy":
-        return void (await monitor.execute("migrate-start-postcopy"));
+        return void (await this.#here.monitor.execute("migrate-start-postcopy"));
       case "releaseShut":
         return this.#relay?.order({ order: "releaseShut" });
       case "sendCommit":
@@ -306,7 +345,7 @@ export class SourceMove {
       case "report":
         return this.#makeReport();
       case "dropSource":
-        return this.#context.vms.discard(this.#vm);
+        return this.#vm === null ? undefined : this.#context.vms.discard(this.#vm);
     }
   }
 
@@ -319,25 +358,21 @@ export class SourceMove {
   }
 
   #startRelay(): void {
-    this.#relay?.start({
+    this.#own?.start({
       side: "source",
       listen: this.#socket(),
       socketMode: 0o600,
       to: this.#relayAt(this.#prepared?.relayAddress ?? ""),
       ...relayTrust(this.#context, this.#peer.name),
-      bandwidthBytesPerSec: firstBandwidth(this.order),
-      ...{ engine: this.order.engine, pagePolicy: this.order.pagePolicy },
-      pageCacheBytes: this.#pageCacheBytes(),
-      pushOrder: this.order.pushOrder,
-      poolBytes: mayUsePostcopy(this.#state.plan) ? poolBytesOf(this.order, memoryBytesOf(this.#vm.spec)) : 0,
-      ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs: this.order.postcopyReconnectForMs },
+      ...relaySettings(this.order, memoryBytesOf(this.#here.spec)),
+      reconnectForMs: RECONNECT_MS,
       withholdShut: true,
       ticket: this.#ticket,
     });
   }
 
   /** Of an older one nothing is heard any more. */
-  #newRelay(side: RelaySide): RelayProcess {
+  #newRelay(side: RelaySide): void {
     const relay: RelayProcess = new RelayProcess(
       this.#context.relays.take(),
       side,
@@ -346,7 +381,18 @@ export class SourceMove {
       },
       this.#log,
     );
-    return relay;
+    this.#relay = relay;
+  }
+
+  /** Our own relay, which takes options and orders. */
+  get #own(): RelayProcess | null {
+    return this.#relay instanceof RelayProcess ? this.#relay : null;
+  }
+
+  /** Errors: SOURCE_QEMU_GONE when it had ended before this agent began. */
+  get #here(): Vm {
+    if (this.#vm !== null) return this.#vm;
+    throw new GodwitError("SOURCE_QEMU_GONE", { phase: this.phase });
   }
 
   /** Brings in a new way what is missing at the target. docs/adr/0008 */
@@ -357,14 +403,18 @@ export class SourceMove {
     this.#linkLostAt = null;
     await old?.stop(this.#error());
     const section = this.#section;
-    const memory = await memoryOf(this.#vm, section);
+    // Without it too the target is asked first: perhaps it has everything.
+    const memory = this.#state.gone ? null : await memoryOf(this.#here, section).catch(wireError);
     this.#ticket = newTicket();
     const { phase, relayAddress } = await this.#peer.recover(this.id, this.#ticket);
-    if (relayAddress === null) return this.dispatch({ type: "targetSays", phase });
+    if (relayAddress === null || memory === null) return this.dispatch({ type: "targetSays", phase });
+    if ("code" in memory) throw GodwitError.fromWire(memory);
+    if (this.#ended) return; // what has to be brought the next agent brings
     this.#log.info({ phase, relayAddress }, "the target is ready for a rescue relay");
     const { bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs } = this.order;
-    this.#relay = this.#newRelay("rescue");
-    this.#relay.start({
+    this.#newRelay("rescue");
+    this.#record(); // it may carry on alone
+    this.#own?.start({
       ...{ side: "rescue", to: this.#relayAt(relayAddress), ticket: this.#ticket },
       ...relayTrust(this.#context, this.#peer.name),
       ...{ bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs, section: section!, memory },
@@ -402,14 +452,14 @@ export class SourceMove {
   /** Without an answer it is not told again: QEMU obeys as soon as it reads it, and its monitor hangs when it has. */
   async #setDowntimeLimit(ms: number): Promise<void> {
     try {
-      await this.#vm.monitor.execute("migrate-set-parameters", { "downtime-limit": ms });
+      await this.#here.monitor.execute("migrate-set-parameters", { "downtime-limit": ms });
     } catch (error) {
       this.#log.info({ err: error }, "QEMU did not answer the downtime limit");
     }
   }
 
   async #ask(question: () => Promise<TargetPhase>): Promise<void> {
-    this.dispatch({ type: "targetSays", phase: await askArbiter(question, this.#log) });
+    this.dispatch({ type: "targetSays", phase: await askArbiter(question, this.#log, () => this.#ended) });
   }
 
   /** The target need not hear it: without commit it never runs, and without a relay it gives up by itself. */
@@ -428,12 +478,17 @@ export class SourceMove {
   /** Before QEMU sends anything, and while it sends nothing else but pages. */
   async #shrinkGuest(): Promise<void> {
     const mayGoOn = () => this.phase === "precopy" && !this.#state.turning;
-    await this.#balloon.shrink(mayGoOn, () => void this.#record());
+    await this.#balloon?.shrink(mayGoOn, () => void this.#record());
   }
 
   async #resume(): Promise<void> {
-    await resumeGuest(this.#vm.name, this.#vm.monitor);
-    await this.#balloon.restore();
+    await resumeGuest(this.order.vm, this.#here.monitor);
+    await this.#balloon?.restore();
+    const sizeBytes = this.#left?.balloonBytes;
+    if (sizeBytes)
+      await giveBack(this.#here, sizeBytes).catch((error) =>
+        this.#log.error({ err: error }, "the balloon could not be put back"),
+      );
     this.dispatch({ type: "sourceRuns" });
   }
 
@@ -446,19 +501,20 @@ export class SourceMove {
       startedAtMs: this.#startedAtMs,
       startedAtMonoMs: this.#startedAtMonoMs,
       totalTimeMs: this.#totalTimeMs ?? this.#elapsedMs(),
-      stoppedAtMs: this.#qemu.stoppedAtMs,
+      stoppedAtMs: this.#qemu?.stoppedAtMs ?? null,
       passes: this.#meter.pass,
-      balloon: this.#balloon.figures,
+      balloon: this.#balloon?.figures ?? null,
       switchover: this.#steering.facts(),
       targetVersion: this.#prepared?.qemuVersion ?? null,
       offsetMs: this.#offsetMs,
       figures: this.#figures,
-      equal: this.#state.equal,
+      whole: this.#left === null,
+      equal: this.#left === null || this.#state.wants === "commit" ? this.#state.equal : null,
       error: reportedError(this.#state),
     };
     this.#report = await makeReport(watched, this.#context.clock, () => this.#peer.facts(this.id), this.#log);
     try {
-      this.#context.history.put("report", this.id, this.#vm.name, this.#report);
+      this.#context.history.put("report", this.id, this.order.vm, this.#report);
     } catch (error) {
       this.#log.error({ err: error }, "the report is not in the history");
     }
@@ -468,9 +524,11 @@ export class SourceMove {
   async #settle(): Promise<void> {
     await this.#runner.idle();
     for (const timer of this.#timers) clearTimeout(timer);
-    this.#qemu.close();
+    this.#qemu?.close();
     this.#release();
-    this.#context.history.remove("state", this.id);
+    // A guest that stands still here after all was lost is for the user to decide on: `recover`.
+    const stands = this.phase === "lost" && this.#context.vms.find(this.order.vm) !== null;
+    if (!stands) this.#context.history.remove("state", this.id);
     this.#emitEnded();
   }
 
@@ -487,12 +545,13 @@ export class SourceMove {
   /** Whether the step may go on: without its record on the disk no point of no return is passed. */
   #record(): boolean {
     const record: SourceRecord = {
-      ...{ side: "source", id: this.id, vm: this.#vm.name, to: this.order.to, order: this.order },
-      startedAt: new Date(this.#startedAtMs).toISOString(),
-      ...{ balloonBytes: this.#balloon.beforeBytes, state: this.#state },
+      ...{ side: "source", id: this.id, vm: this.order.vm, to: this.order.to, order: this.order },
+      ...{ startedAt: new Date(this.#startedAtMs).toISOString(), since: this.#since },
+      ...{ relay: this.#relay?.process ?? null, section: this.#section, state: this.#state },
+      balloonBytes: this.#balloon?.beforeBytes ?? this.#left?.balloonBytes ?? null,
     };
     try {
-      this.#context.history.put("state", this.id, this.#vm.name, record);
+      this.#context.history.put("state", this.id, this.order.vm, record);
     } catch (error) {
       this.#log.error({ err: error, phase: this.phase }, "the state could not be recorded");
       if (this.phase === "handover" || this.phase === "loaded") {
@@ -503,12 +562,8 @@ export class SourceMove {
     return true;
   }
 
-  #pageCacheBytes(): number {
-    return pageCacheBytesOf(this.order, memoryBytesOf(this.#vm.spec));
-  }
-
   #socket(): string {
-    return join(this.#vm.dir, "relay.sock");
+    return join(this.#here.dir, "relay.sock");
   }
 
   #error(): WireError {
@@ -520,7 +575,7 @@ export class SourceMove {
   }
 
   #after(ms: number, act: () => void): void {
-    this.#timers.add(setTimeout(act, ms));
+    if (!this.#ended) this.#timers.add(setTimeout(act, ms));
   }
 
   #every(ms: number, act: () => void): void {
@@ -528,9 +583,7 @@ export class SourceMove {
   }
 }
 
-/**
- * Not worth a write to the disk while the guest stands still or an order waits: a restarted agent treats an older record
- * the same way (restart.ts).
- * What matters is on it before: `handover` before post-copy begins, `loaded` before the commit is sent.
- */
-const UNRECORDED: ReadonlySet<SourcePhase> = new Set(["starting", "precopy", "switchover", "committing"]);
+const ORPHAN_ENDED = new GodwitError("RELAY_ENDED", {
+  side: "source",
+  reason: "it outlived its agent and has ended",
+}).toJSON();

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { GodwitError, isGodwitError } from "../../errors/mod.ts";
+import { GodwitError, isGodwitError, type WireError } from "../../errors/mod.ts";
 import {
+  TARGET_RECORDED,
   type TargetEffect,
   type TargetEvent,
   type TargetPhase,
@@ -10,15 +11,18 @@ import {
   targetStart,
   targetStep,
 } from "../../migration/mod.ts";
+import type { Monitor } from "../../qemu/mod.ts";
 import type { RamSection, RelayEvent, TargetRelayOptions } from "../../relay/mod.ts";
 import { giveBack, setBalloonMode } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
 import { DECIDED } from "./arbiter.ts";
+import type { Carrier } from "./carrier.ts";
 import { EffectRunner } from "./effects.ts";
+import { OrphanRelay } from "./orphanRelay.ts";
 import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
 import type { TargetRecord } from "./records.ts";
-import { listenAgain } from "./recoveryTarget.ts";
+import { listenAgain, lookAtMigration } from "./recoveryTarget.ts";
 import { RelayProcess } from "./relayProcess.ts";
 import { relayTrust } from "./relayTrust.ts";
 import { configureTarget } from "./settings.ts";
@@ -26,15 +30,23 @@ import { notWritten, targetEventOf, wireError } from "./translate.ts";
 
 /** How long the source may take from our answer until its relay connects. */
 const CONNECT_MS = 60_000;
-/** How long a lost link is tried again before the move is given up. */
-export const RECONNECT_MS = 30_000;
+/** How long a lost link is tried again before the move is given up: half a minute of a dead network is survived, with room. */
+export const RECONNECT_MS = 60_000;
 /** How long a relay may take from its start until it listens. */
-const LISTEN_MS = 10_000;
+const LISTEN_MS = 30_000;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 5_000;
 const POLL_MS = 50;
+/** How often QEMU is asked what a relay brings that tells nothing itself. */
+const LOOK_MS = 250;
 /** How long a relay may outlive its move. */
 const LEFTOVER_MS = 15_000;
+
+/** The move of an agent before us, as it had recorded it, and its VM; null: its QEMU has ended. */
+export interface LeftArrival {
+  readonly record: TargetRecord;
+  readonly vm: Vm | null;
+}
 
 /** Carries out the target's half of one migration. */
 export class TargetMove {
@@ -47,7 +59,7 @@ export class TargetMove {
   #state: TargetState = targetStart();
   #vm: Vm | null = null;
   #balloonBytes: number | null;
-  #relay: RelayProcess | null = null;
+  #relay: Carrier | null = null;
   #relayAddress = "";
   /** The memory section as the stream announced it. */
   #section: RamSection | null = null;
@@ -58,13 +70,22 @@ export class TargetMove {
   #timer: NodeJS.Timeout | undefined;
   #release: (() => void) | null = null;
   #offEvents: (() => void) | null = null;
+  #since: string;
+  /** The agent ends. */
+  #ended = false;
 
-  constructor(context: AgentContext, order: PrepareOrder) {
+  /** @param left  to be taken up by `resume`; else `prepare` begins a new move */
+  constructor(context: AgentContext, order: PrepareOrder, left?: LeftArrival) {
     this.#context = context;
     this.#order = order;
     this.#log = context.log.child({ migration: order.id, vm: order.spec.name });
     this.#sinceMonoMs = context.clock.monoMs();
-    this.#balloonBytes = order.balloon.sizeBytes;
+    this.#balloonBytes = left === undefined ? order.balloon.sizeBytes : (left.record.balloonBytes ?? null);
+    this.#since = left?.record.since ?? new Date(context.clock.wallMs()).toISOString();
+    if (left !== undefined) {
+      this.#state = left.record.state;
+      this.#section = left.record.section;
+    }
     this.#runner = new EffectRunner<TargetEffect>({
       run: (effect) => this.#run(effect),
       failing: () => this.#state.error,
@@ -79,6 +100,38 @@ export class TargetMove {
 
   get phase(): TargetPhase {
     return this.#state.phase;
+  }
+
+  /** Since when it is in its phase, ISO 8601 in UTC. */
+  get since(): string {
+    return this.#since;
+  }
+
+  get error(): WireError | null {
+    return this.#state.error;
+  }
+
+  get sourceHost(): string {
+    return this.#order.sourceHost;
+  }
+
+  /** null: it was not started yet, or its QEMU had ended before this agent began. */
+  get vm(): Vm | null {
+    return this.#vm;
+  }
+
+  /**
+   * Takes up the move of the agent before us.
+   * @param qemu  what is to be seen of its QEMU
+   */
+  resume({ record, vm }: LeftArrival, qemu: "gone" | "completed" | "other"): void {
+    const orphan = record.relay === null ? null : new OrphanRelay(record.relay);
+    this.#relay = orphan;
+    if (vm !== null) this.#watch(vm);
+    const { host } = this.#context;
+    const error = new GodwitError("AGENT_RESTARTED", { host, phase: this.phase }).toJSON();
+    this.dispatch({ type: "restarted", error, qemu, carrying: orphan?.alive ?? false });
+    if (orphan !== null && vm !== null) void this.#follow(orphan, vm);
   }
 
   /** Starts QEMU and relay. Errors: whatever made that fail; nothing is left then. */
@@ -123,11 +176,15 @@ export class TargetMove {
     const error = new GodwitError("AGENT_RESTARTED", { host, phase: this.phase }).toJSON();
     if (["preparing", "ready", "loading"].includes(this.phase)) this.dispatch({ type: "discard", error });
     const untilMs = clock.monoMs() + STOP_MS;
-    const patient = () =>
-      this.phase === "postcopy" || this.phase === "interrupted" || clock.monoMs() < untilMs;
-    while (!targetSettled(this.phase) && patient()) await later(POLL_MS);
+    // Our own relay would end with us. One that is not ours carries on, and what is interrupted waits for the next agent.
+    const ours = !(this.#relay instanceof OrphanRelay);
+    const patient = () => (ours && this.phase === "postcopy") || clock.monoMs() < untilMs;
+    const leaves = () => this.phase === "interrupted" || (!ours && this.phase === "postcopy");
+    while (!targetSettled(this.phase) && !leaves() && patient()) await later(POLL_MS);
+    this.#ended = true;
     clearTimeout(this.#timer);
-    await this.#relay?.stop(error);
+    if (this.#relay instanceof OrphanRelay) this.#relay.letGo();
+    else await this.#relay?.stop(error);
     this.#offEvents?.();
   }
 
@@ -140,8 +197,9 @@ export class TargetMove {
         { from: before.phase, to: after.phase, by: event.type, error: after.error },
         "target's phase",
       );
+      this.#since = new Date(this.#context.clock.wallMs()).toISOString();
       // On the disk before any effect: what this record says decides who owns the guest.
-      if (RECORDED.has(after.phase) && !this.#record()) return;
+      if (TARGET_RECORDED.has(after.phase) && !this.#record()) return;
       if (after.phase !== "ready") clearTimeout(this.#timer);
     }
     this.#runner.add(effects);
@@ -177,10 +235,20 @@ export class TargetMove {
     // Beside QEMU's start: it does not look for QEMU before the source connects, which nobody has told where to.
     await this.#startRelay({ forward, pageCacheBytes, ticket });
     const vm = await vms.launchIncoming(spec);
+    this.#watch(vm);
+    if (this.phase !== "preparing") return; // told to discard meanwhile
+    await configureTarget(vm.monitor, { postcopy });
+    await vm.monitor.execute("migrate-incoming", { uri: `unix:${forward}` });
+    this.#qemuListens = true;
+    this.#startedWhenBoth();
+  }
+
+  #watch(vm: Vm): void {
     this.#vm = vm;
     if (this.#order.balloon.auto) setBalloonMode(vm, "auto");
-    this.#release = vms.claim(vm.name, `migration ${this.#order.id}`);
+    this.#release = this.#context.vms.claim(vm.name, `migration ${this.#order.id}`);
     void vm.monitor.closed.then((why) => {
+      if (this.#ended) return;
       const error = new GodwitError("TARGET_QEMU_GONE", { phase: this.phase }, { cause: why });
       this.dispatch({ type: "targetGone", error: error.toJSON() });
     });
@@ -189,11 +257,21 @@ export class TargetMove {
       this.#resumedAtMs ??= timestampMs;
       this.dispatch({ type: "guestRuns" });
     });
-    if (this.phase !== "preparing") return; // told to discard meanwhile
-    await configureTarget(vm.monitor, { postcopy });
-    await vm.monitor.execute("migrate-incoming", { uri: `unix:${forward}` });
-    this.#qemuListens = true;
-    this.#startedWhenBoth();
+  }
+
+  /** What a relay of our own would tell, QEMU tells of one that hears nobody: whether it has every page. */
+  async #follow(orphan: OrphanRelay, { monitor }: Vm): Promise<void> {
+    while (!this.#ended && this.#relay === orphan && !targetSettled(this.phase)) {
+      const { alive } = orphan; // before QEMU is asked: what it brought last is seen
+      const status = await lookAtMigration(monitor);
+      if (this.#relay !== orphan) return;
+      if (status === "completed") return this.dispatch({ type: "targetLoaded" });
+      if (!alive || status === "postcopy-paused") {
+        const error = new GodwitError("RELAY_ENDED", { side: "target", reason: "it outlived its agent" });
+        return this.dispatch({ type: "relayEnded", error: error.toJSON() });
+      }
+      await later(LOOK_MS);
+    }
   }
 
   /** Of an older one nothing is heard any more. */
@@ -249,6 +327,7 @@ export class TargetMove {
       return nothing();
     }
     await this.#startRelay({ forward, pageCacheBytes: 0, ticket, resume });
+    this.#record(); // it may carry on alone
     const until = this.#context.clock.monoMs() + LISTEN_MS;
     while (this.#relayAddress === "" && this.#context.clock.monoMs() < until) await later(POLL_MS);
     if (this.#relayAddress === "")
@@ -280,7 +359,10 @@ export class TargetMove {
     const monitor = this.#vm?.monitor;
     if (!monitor) return;
     void monitor.execute("cont", {}, { timeoutMs: 0 }).then(
-      () => this.#log.debug("QEMU took cont"),
+      () => {
+        this.#log.debug("QEMU took cont");
+        return this.#lookWhetherItRuns(monitor);
+      },
       async (error: unknown) => {
         if (!isGodwitError(error)) throw error;
         if (error.code === "QMP_CLOSED") return; // targetGone says it
@@ -288,6 +370,15 @@ export class TargetMove {
         this.dispatch(running ? { type: "guestRuns" } : { type: "contRefused", error: error.toJSON() });
       },
     );
+  }
+
+  /** A guest that the agent before us had started says nothing more. */
+  async #lookWhetherItRuns(monitor: Monitor): Promise<void> {
+    try {
+      if ((await monitor.execute("query-status")).running) this.dispatch({ type: "guestRuns" });
+    } catch (error) {
+      if (!isGodwitError(error)) throw error; // else targetGone says it, or RESUME did
+    }
   }
 
   async #end(): Promise<void> {
@@ -326,9 +417,13 @@ export class TargetMove {
 
   /** Whether the step may go on: an owner that is not on the disk must not run. */
   #record(): boolean {
-    const { id, spec } = this.#order;
-    const [state, balloonBytes] = [this.#state, this.#balloonBytes];
-    const record: TargetRecord = { side: "target", id, vm: spec.name, balloonBytes, state };
+    const { ticket: _, ...order } = this.#order;
+    const { id, spec } = order;
+    const record: TargetRecord = {
+      ...{ side: "target", id, vm: spec.name, order, since: this.#since },
+      ...{ relay: this.#relay?.process ?? null, section: this.#section },
+      ...{ balloonBytes: this.#balloonBytes, state: this.#state },
+    };
     try {
       this.#context.history.put("state", id, spec.name, record);
     } catch (error) {
@@ -353,9 +448,6 @@ export class TargetMove {
     });
   }
 }
-
-/** Phases whose loss would be a lie after a restart; an older record only makes the move be undone. */
-const RECORDED: ReadonlySet<TargetPhase> = new Set(["committed", "postcopy", "running", "discarded", "lost"]);
 
 function later(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
