@@ -14,7 +14,7 @@ const RELAY_PORTS = 4;
 /** How long a fault may take to settle, beside its own length. */
 const SETTLE_MS = 120_000;
 /** Two passes of the oracle take about a second on a quiet machine. */
-const VERIFY_MS = 90_000;
+const VERIFY_MS = 240_000;
 const BEAT_MS = 15_000;
 const FREE_MS = 40_000;
 

@@ -9,7 +9,7 @@ import type { FaultSeen, Runs } from "./types.ts";
 
 /** Without a word from the source for so long after the fault and its end, the operator gives up. */
 const SETTLE_MS = 40_000;
-const VERIFY_MS = 90_000;
+const VERIFY_MS = 240_000;
 const BEAT_MS = 10_000;
 const RUNS_AGAIN_MS = 10_000;
 
