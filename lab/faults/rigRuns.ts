@@ -74,6 +74,8 @@ export class RunWatch {
   }
 
   async #follow(qmp: Qmp): Promise<void> {
+    // What an agent runs for a moment, to ask it what it can do, has the same options and no guest.
+    if ((await qmp.execute("query-name")).name === undefined) return void (await qmp.closed);
     let told = false;
     qmp.onEvent(({ event, timestampMs }: QmpEvent) => {
       if (event !== "RESUME" && event !== "STOP") return;
