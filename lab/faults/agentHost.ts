@@ -55,6 +55,9 @@ export class AgentHost {
   readonly #options: AgentHostOptions;
   readonly #watchPath: string;
   #child: ChildProcess | null = null;
+  /** The newest line of its log, as far as it has come. */
+  #line = "";
+  readonly #listeners = new Set<(line: string) => void>();
 
   private constructor(options: AgentHostOptions) {
     mkdirSync(options.dir, { recursive: true });
@@ -105,6 +108,7 @@ export class AgentHost {
     const ready = Promise.withResolvers<"ready">();
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       appendFileSync(this.logPath, text);
+      this.#hear(text);
       words = (words + text).slice(-WORDS_MAX);
       if (READY.test(words)) ready.resolve("ready");
     });
@@ -112,6 +116,18 @@ export class AgentHost {
     const late = sleep(READY_MS, "late" as const, { ref: false });
     const how = await Promise.race([ready.promise, ended, late]);
     if (how !== "ready") throw new Error(`the agent of ${name} did not start (${how}): ${words.trim()}`);
+  }
+
+  /** Hears each line of the agent's log from now on. @returns takes it back */
+  onLine(listener: (line: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #hear(text: string): void {
+    const lines = (this.#line + text).split("\n");
+    this.#line = lines.pop()!;
+    for (const line of lines) for (const listener of [...this.#listeners]) listener(line);
   }
 
   /** Resolves when the agent's process is gone. */

@@ -105,8 +105,7 @@ export class KillStand implements Stand {
     const sinceMs = wallMs();
     try {
       await options.before?.(pair);
-      const { said, settledMs } = await this.#move(pair, options);
-      await options.undo?.(pair);
+      const { said, settledMs } = await this.#move(pair, options).finally(() => options.undo?.(pair));
       const seen = await this.#look(pair, said, { beat, sinceMs, signal });
       this.#usable = seen.again === "worked";
       return { ...seen, settledMs };

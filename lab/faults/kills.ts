@@ -9,6 +9,7 @@ import { MOMENTS, type Moment } from "./moments.ts";
 import { endStand, standOf, TooLate, waitFor } from "./rig.ts";
 import type { Pair } from "./settled.ts";
 import { clearTrap, setTrap, struckBy } from "./trapFile.ts";
+import { caught } from "./tries.ts";
 import type { FaultCase, FaultPromise } from "./types.ts";
 import { ROLES, type Role } from "./victims.ts";
 
@@ -80,14 +81,15 @@ function caseOf(kill: Kill): FaultCase {
     },
     promise: promiseOf(kill),
     slice: SLICE.includes(name),
-    async run(qemu, signal) {
-      const stand = await standOf("kills", qemu, () => KillStand.open(qemu, signal));
-      return await stand.run({
-        ...{ name, signal, order: { strategy }, limitMs: SETTLE_MS },
-        before: (pair) => lay(kill, pair),
-        strike: (move) => strikeAt(kill, move),
-      });
-    },
+    run: (qemu, signal) =>
+      caught(async () => {
+        const stand = await standOf("kills", qemu, () => KillStand.open(qemu, signal));
+        return await stand.run({
+          ...{ name, signal, order: { strategy }, limitMs: SETTLE_MS },
+          before: (pair) => lay(kill, pair),
+          strike: (move) => strikeAt(kill, move),
+        });
+      }),
     end: endStand,
   };
 }

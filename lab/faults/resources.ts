@@ -10,9 +10,12 @@ import { type KillMove, KillStand, type StrikeOptions } from "./killStand.ts";
 import { endStand, standOf } from "./rig.ts";
 import type { Pair } from "./settled.ts";
 import { CLOCK_SIGNAL, writeShiftMs } from "./trapFile.ts";
+import { caught } from "./tries.ts";
 import type { FaultCase, FaultPromise } from "./types.ts";
 
 const SETTLE_MS = 120_000;
+/** Slow enough that post-copy lasts some seconds. */
+const BYTES_PER_SEC = 8_000_000;
 const SLOW_BYTES_PER_SEC = 1_000;
 const SLOW_MS = 10_000;
 /** How long a disk stays full or descriptors are few, when the move does not end before. */
@@ -25,6 +28,8 @@ type Side = (typeof SIDES)[number];
 interface When {
   readonly strategy: "precopy" | "postcopy";
   readonly moment: string;
+  /** Where the source's agent tells the moment. Else it is looked for. */
+  readonly line?: string;
   readonly when: (status: Status) => boolean;
 }
 
@@ -34,7 +39,7 @@ const DURING: readonly When[] = [
     moment: "first pass",
     when: ({ phase, streamBytesPerSec }) => phase === "precopy" && (streamBytesPerSec ?? 0) > 0,
   },
-  { strategy: "postcopy", moment: "early post-copy", when: ({ phase }) => phase === "postcopy" },
+  { strategy: "postcopy", moment: "early post-copy", line: `"to":"postcopy"`, when: () => true },
 ];
 const BEFORE = "before the order";
 
@@ -53,16 +58,12 @@ function caseOf({ strategy, moment, fault, promise, stand: kind, open, parts }: 
   const name = `${strategy}/${moment}/${fault}`;
   return {
     ...{ name, group: "resources", system: "godwit", strategy, moment, fault, promise },
-    async run(qemu, signal) {
-      const stand = await standOf(kind, qemu, () => (open ?? KillStand.open)(qemu, signal));
-      return await stand.run({
-        name,
-        signal,
-        order: { strategy },
-        limitMs: SETTLE_MS,
-        ...(await parts(stand)),
-      });
-    },
+    run: (qemu, signal) =>
+      caught(async () => {
+        const stand = await standOf(kind, qemu, () => (open ?? KillStand.open)(qemu, signal));
+        const order = { strategy, bandwidthBytesPerSec: BYTES_PER_SEC };
+        return await stand.run({ name, signal, order, limitMs: SETTLE_MS, ...(await parts(stand)) });
+      }),
     end: endStand,
   };
 }
@@ -71,12 +72,25 @@ function caseOf({ strategy, moment, fault, promise, stand: kind, open, parts }: 
 function at(when: When, act: (move: KillMove) => void | Promise<void>): Pick<StrikeOptions, "strike"> {
   return {
     strike: async (move) => {
-      await move.until(when.when);
+      await momentOf(when, move);
       const atMs = performance.now();
       await act(move);
       return { atMs };
     },
   };
+}
+
+/** A line is told at once; a state may have passed before it is asked for. */
+async function momentOf({ line, when }: When, move: KillMove): Promise<void> {
+  let told = line === undefined;
+  const off = move.source.onLine((said) => {
+    told ||= said.includes(move.id) && said.includes(line ?? "");
+  });
+  try {
+    await move.until((status) => told && when(status));
+  } finally {
+    off();
+  }
 }
 
 function* lines(): Generator<Trouble> {
