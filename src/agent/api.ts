@@ -1,6 +1,6 @@
 /** The shapes of the agent's API. Migration routes use them too; the OpenAPI description is made from them. */
 import { z } from "zod";
-import { STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
+import { type OtherSeen, type SideSeen, STRATEGIES, TIMEOUT_ACTIONS } from "../migration/mod.ts";
 import { ENGINE_NAMES, POLICY_NAMES } from "../pages/mod.ts";
 import { PUSH_ORDERS } from "../paging/mod.ts";
 import { VM_NAME } from "../qemu/mod.ts";
@@ -126,6 +126,60 @@ export const migrationStatusSchema = z.object({
   report: z.looseObject({}).nullable().describe("the report, once ended"),
 });
 export type MigrationStatusBody = z.output<typeof migrationStatusSchema>;
+
+const qemuSeenSchema = z
+  .object({
+    running: z.boolean(),
+    status: z.string().nullable().describe("QEMU's run state; null: its monitor does not answer"),
+    migration: z.string().nullable().describe("status of QEMU's migration"),
+  })
+  .nullable()
+  .describe("null: there is no QEMU of this VM");
+const sideSeenSchema = z.object({
+  host: z.string(),
+  phase: z
+    .string()
+    .nullable()
+    .describe("a state of docs/states.md; null: it knows nothing of this migration"),
+  since: z.string().nullable().describe("ISO 8601, UTC"),
+  qemu: qemuSeenSchema,
+});
+const permissionSchema = z
+  .enum(["yes", "fenced", "no"])
+  .describe("fenced: needs `fenced: true` in the order");
+
+/** GET /v1/recoveries, GET and POST /v1/recoveries/:id. docs/recovery.md */
+export const recoverySchema = z.object({
+  id: z.string(),
+  vm: z.string(),
+  side: z.enum(["source", "target"]).describe("which side of the move this host is"),
+  phase: z.string(),
+  address: z.string().nullable().describe("of the other host's agent"),
+  here: sideSeenSchema,
+  there: z.union([sideSeenSchema, z.object({ unseen: z.string().describe("why") })]),
+  advice: z.object({
+    settle: z.enum(["ask", "resume", "discard"]).nullable().describe("what the order settle would do"),
+    resume: permissionSchema,
+    discard: permissionSchema,
+    why: z.string(),
+  }),
+  done: z.enum(["ask", "resume", "discard"]).nullable().describe("what this order has done"),
+});
+type Recovered = z.output<typeof recoverySchema>;
+/** With the phases as the machines have them. */
+export type RecoveryBody = Omit<Recovered, "here" | "there"> & {
+  readonly here: SideSeen;
+  readonly there: OtherSeen;
+};
+
+/** POST /v1/recoveries/:id */
+export const recoveryOrderSchema = z.strictObject({
+  action: z
+    .enum(["settle", "resume", "discard"])
+    .describe("settle: what takes no guess; resume: run the guest here; discard: end the QEMU here"),
+  fenced: z.boolean().default(false).describe("the other host can run nothing any more: I have seen to it"),
+});
+export type RecoveryOrder = z.output<typeof recoveryOrderSchema>;
 
 export const idParamsSchema = z.object({ id: z.string().min(1).max(64) });
 export const nameParamsSchema = z.object({ name: vmName });

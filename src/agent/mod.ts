@@ -7,6 +7,7 @@ export type {
   MigrationOrder,
   MigrationOrderInput,
   MigrationStatusBody,
+  RecoveryBody,
   VmBody,
 } from "./api.ts";
 export type { AuditEntry, AuditVerdict } from "./audit.ts";

@@ -74,6 +74,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
   "POST /peer/v1/migrations/:id/recover": { need: "host", order: "recover", urgent: true },
   "GET /peer/v1/migrations/:id": { need: "host", order: "ask for a phase", urgent: true },
   "GET /peer/v1/migrations/:id/facts": { need: "host", order: "ask for facts", urgent: true },
+  "GET /peer/v1/migrations/:id/seen": { need: "host", order: "ask what is seen" },
+  "GET /peer/v1/departures/:id/seen": { need: "host", order: "ask what is seen" },
 };
 
 function program(body: Readonly<Record<string, unknown>>): string {

@@ -10,6 +10,7 @@ import { migrateCommand } from "./migrate.ts";
 import { cancelCommand, historyCommand, postcopyCommand, statusCommand, watchCommand } from "./migrations.ts";
 import { note } from "./options.ts";
 import { pkiCommand } from "./pki.ts";
+import { recoverCommand } from "./recover.ts";
 import { relayCommand } from "./relay.ts";
 import { vmCommand } from "./vm.ts";
 
@@ -25,6 +26,7 @@ export function program(): Command {
     .addCommand(statusCommand())
     .addCommand(postcopyCommand())
     .addCommand(cancelCommand())
+    .addCommand(recoverCommand())
     .addCommand(historyCommand())
     .addCommand(auditCommand())
     .addCommand(doctorCommand())

@@ -23,6 +23,10 @@ export interface MigrationFields {
   IN_DOUBT: Record<never, never>;
   ORDER_TOO_LATE: { order: string; phase: string };
   AGENT_RESTARTED: { host: string; phase: string };
+  RESUMED_BY_ORDER: { vm: string; phase: string; fenced: boolean };
+  GIVEN_UP: { vm: string; phase: string; fenced: boolean };
+  RECOVERY_REFUSED: { id: string; action: string; why: string };
+  RECOVERY_NEEDS_FENCE: { id: string; action: string; why: string };
   STATE_NOT_WRITTEN: { reason: string };
   BASE_LOST: { page: number };
   POSTCOPY_ACCOUNT: { problem: string };
@@ -159,14 +163,16 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     exit: 5,
     retry: false,
     say: () => "The target was running and will never get the pages that are missing there",
-    wayOut: "The source QEMU is left as it stood at the switchover; decide which state to go on from.",
+    wayOut:
+      "The source QEMU is left as it stood at the switchover; `godwit recover` there shows what may be done.",
   },
   IN_DOUBT: {
     http: 504,
     exit: 5,
     retry: true,
     say: () => "The target agent has not answered the commit; the source stays stopped until it does",
-    wayOut: "Bring the target agent back: the source asks it again by itself. Start neither guest by hand.",
+    wayOut:
+      "Bring the target agent back: the source asks it again by itself. If it never comes back: `godwit recover`. Start neither guest by hand.",
   },
   ORDER_TOO_LATE: {
     http: 409,
@@ -177,10 +183,39 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
   },
   AGENT_RESTARTED: {
     http: 503,
+    exit: 4,
+    retry: true,
+    say: (f) => `The agent of ${f.host} ended during the phase ${f.phase} of this migration`,
+    wayOut: "The agent that was started after it has undone the migration: migrate again.",
+  },
+  RESUMED_BY_ORDER: {
+    http: 409,
+    exit: 4,
+    retry: false,
+    say: (f) => `${f.vm} was made to run here by order, out of the phase ${f.phase}${byOrder(f.fenced)}`,
+    wayOut: "Never start what is left of it at the other host: discard it there.",
+  },
+  GIVEN_UP: {
+    http: 409,
     exit: 5,
     retry: false,
-    say: (f) => `The agent of ${f.host} ended during the phase ${f.phase} of this migration`,
-    wayOut: "Look at the VM on both hosts with `vm show` before starting anything.",
+    say: (f) => `What ${f.vm} was here, in the phase ${f.phase}, was given up by order${byOrder(f.fenced)}`,
+    wayOut: "See what is left of it at the other host: `godwit recover` there.",
+  },
+  RECOVERY_REFUSED: {
+    http: 409,
+    exit: 3,
+    retry: false,
+    say: (f) => `${f.id}: ${f.action} is refused. ${f.why}`,
+    wayOut: "`godwit recover` shows what may be done, on each of the two hosts.",
+  },
+  RECOVERY_NEEDS_FENCE: {
+    http: 409,
+    exit: 5,
+    retry: false,
+    say: (f) => `${f.id}: ${f.action} could make the guest run twice, or lose it. ${f.why}`,
+    wayOut:
+      "Bring the other agent back: the two settle it. If its host is gone for good, make sure of that (power it off), then say so: --other-host-is-fenced.",
   },
   STATE_NOT_WRITTEN: {
     http: 507,
@@ -205,3 +240,7 @@ export const ABOUT_MIGRATION: { readonly [C in keyof MigrationFields]: AboutErro
     wayOut: "Keep both QEMUs; report it. --pool 0B leaves post-copy to QEMU.",
   },
 };
+
+function byOrder(fenced: boolean): string {
+  return fenced ? "; the other host was said to be fenced" : "";
+}

@@ -22,6 +22,17 @@ export {
 } from "./phases.ts";
 export { type RateRange, rateOfPass, STEP_BYTES_PER_SEC } from "./rate.ts";
 export {
+  type Advice,
+  adviseSource,
+  adviseTarget,
+  type OtherSeen,
+  type Permission,
+  type QemuSeen,
+  type SideSeen,
+  SOURCE_UNSETTLED,
+  TARGET_UNSETTLED,
+} from "./recovery.ts";
+export {
   type AgentFacts,
   agentReport,
   type BalloonTaken,

@@ -55,6 +55,11 @@ export class Departures {
     return this.#moves.get(id) ?? null;
   }
 
+  /** Its report in the history is all that is told of it from now on. */
+  forget(id: string): void {
+    this.#moves.delete(id);
+  }
+
   list(): MigrationStatusBody[] {
     return [...this.#moves.values()].reverse().map((move) => move.status());
   }

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { GodwitError, isGodwitError, type WireError } from "../../errors/mod.ts";
-import type { TargetPhase } from "../../migration/mod.ts";
+import type { SideSeen, TargetPhase } from "../../migration/mod.ts";
 import type { Tls } from "../../trust/mod.ts";
 import { PeerLine } from "./peerLine.ts";
 import {
@@ -12,6 +12,7 @@ import {
   preparedSchema,
   type Recovered,
   recoveredSchema,
+  seenSchema,
   type TargetFacts,
 } from "./peerSchemas.ts";
 
@@ -63,6 +64,16 @@ export class PeerClient {
   recover(id: string, ticket: string): Promise<Recovered> {
     const limit = AbortSignal.timeout(RECOVER_MS);
     return this.#call("POST", `migrations/${id}/recover`, recoveredSchema, { ticket }, limit);
+  }
+
+  /** What is to be seen at the target of a move that leaves us. */
+  seenArrival(id: string): Promise<SideSeen> {
+    return this.#call("GET", `migrations/${id}/seen`, seenSchema);
+  }
+
+  /** What is to be seen at the source of a move that arrives here: asked of the source's agent. */
+  seenDeparture(id: string): Promise<SideSeen> {
+    return this.#call("GET", `departures/${id}/seen`, seenSchema);
   }
 
   facts(id: string): Promise<TargetFacts> {

@@ -1,6 +1,6 @@
 /** What agents say to each other under /peer/v1. Plain JSON over HTTP; every answer is checked like a stranger's. */
 import { z } from "zod";
-import { TARGET_EDGES, type TargetPhase } from "../../migration/mod.ts";
+import { SOURCE_EDGES, type SourcePhase, TARGET_EDGES, type TargetPhase } from "../../migration/mod.ts";
 import { resolvedSpecSchema } from "../../qemu/mod.ts";
 import { PAGE_CACHE_BYTES_MAX } from "../limits.ts";
 
@@ -25,6 +25,12 @@ export const prepareSchema = z.strictObject({
   /** Of the guest's balloon: what it gets back once it runs there (null: nothing), and its mode. */
   balloon: z.strictObject({ sizeBytes: z.int().min(1).nullable(), auto: z.boolean() }),
   qemuVersion: z.string().max(64),
+  /** HOST:PORT where the source's agent can be asked; none: it takes no VMs itself. */
+  sourcePeer: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:[\]]{1,253}):\d{1,5}$/)
+    .nullable()
+    .optional(),
 });
 export type PrepareOrder = z.output<typeof prepareSchema> & {
   /** The host that ordered it, by its certificate; no peer can say it itself. */
@@ -47,6 +53,26 @@ export const discardSchema = z.strictObject({
 });
 
 const phases = Object.keys(TARGET_EDGES) as [TargetPhase, ...TargetPhase[]];
+
+const sourcePhases = Object.keys(SOURCE_EDGES) as [SourcePhase, ...SourcePhase[]];
+
+/** GET /peer/v1/migrations/:id/seen and /peer/v1/departures/:id/seen: evidence for a recovery. */
+export const seenSchema = z.object({
+  host: z.string().max(255),
+  phase: z
+    .enum([...phases, ...sourcePhases])
+    .nullable()
+    .describe("null: it knows nothing of the migration"),
+  since: z.string().max(64).nullable(),
+  qemu: z
+    .object({
+      running: z.boolean(),
+      status: z.string().max(64).nullable().describe("null: its monitor does not answer"),
+      migration: z.string().max(64).nullable(),
+    })
+    .nullable()
+    .describe("null: there is no QEMU of this VM"),
+});
 
 /** POST /peer/v1/migrations/:id/recover */
 export const recoverSchema = z.strictObject({

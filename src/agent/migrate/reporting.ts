@@ -84,6 +84,18 @@ export async function makeReport(
   });
 }
 
+/** Of a guest that runs here by order: what its move was like only the other host could tell. */
+export function forcedReport(
+  facts: Pick<Report, "id" | "startedAt" | "totalTimeMs" | "error"> & { readonly vm: string },
+): Report {
+  const nothing = { blackoutMs: null, gapAfterResumeMs: null, passes: null, balloon: null, switchover: null };
+  const report = agentReport({
+    ...{ ...facts, ...nothing, strategy: "precopy", status: ReportStatus.completed, downtimeMs: null },
+    ...{ qemu: { source: null, target: null }, carried: undefined },
+  });
+  return { ...report, strategy: null };
+}
+
 function blackout(watched: Watched, facts: TargetFacts | null, endedAtMs: number): number | null {
   const { vm, startedAtMs, startedAtMonoMs, offsetMs } = watched;
   if (!facts?.beatsAtMs) return null;

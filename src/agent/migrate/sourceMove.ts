@@ -281,6 +281,7 @@ export class SourceMove {
           qemuVersion,
           pageCacheBytes,
           postcopyReconnectForMs: order.postcopyReconnectForMs,
+          sourcePeer: this.#context.peerAddress,
         },
         this.#cancelled.signal,
       );
