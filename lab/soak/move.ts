@@ -46,6 +46,8 @@ export interface MoveParts {
   readonly target: SoakHost;
   /** Already open; whoever opened it closes it. */
   readonly line: OpenLine;
+  /** The test of the soak itself: one byte of the guest's memory changes after the move, behind its oracle's back. */
+  readonly damage: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -81,7 +83,7 @@ export async function soakMove(parts: MoveParts): Promise<MoveRow> {
       );
     if (report.status === "completed" && report.equal !== true)
       throw new SoakFailure("equal memory was not proven");
-    await rest(host);
+    await rest(host, parts.damage);
     const { pass } = await guestVerifies(host, VM, PASSES, signal);
     const after = await guestAt(host);
     if (pass <= (before.oracle?.lastVerified ?? 0) || beat(after) <= beat(before))
@@ -114,8 +116,9 @@ async function work(host: SoakHost, { mode, pagesPerSec, hotPercent, fillMib }: 
 }
 
 /** Between two moves it only verifies, in a manner in which that takes the most of its time (lab/guest/README.md). */
-async function rest(host: SoakHost): Promise<void> {
-  await host.client.post(`/v1/vms/${VM}/console`, { text: "stop\nmode words\n" });
+async function rest(host: SoakHost, damage: boolean): Promise<void> {
+  const text = `stop\nmode words\n${damage ? "break\n" : ""}`;
+  await host.client.post(`/v1/vms/${VM}/console`, { text });
 }
 
 /** The report that stands: one in doubt is settled later on, by the target's answer. */

@@ -9,8 +9,8 @@ export interface SoakOptions {
   readonly memoryMib: number;
   readonly setMib: number;
   readonly sampleEach: number;
-  /** After so many moves one byte of the guest's memory is changed, and the soak has to fail; 0: never. */
-  readonly breakAfter: number;
+  /** In this move one byte of the guest's memory is changed, and the soak has to fail; 0: in none. */
+  readonly breakIn: number;
   readonly qemu: QemuArtefact;
   /** Where the result is kept; null: nowhere. */
   readonly json: string | null;
@@ -54,7 +54,7 @@ export function soakOptions(args: readonly string[]): SoakOptions | number {
     const { moves, seed, first, mem, ws, sampleEach, json } = flags;
     return {
       ...{ moves, seed, first, memoryMib: mem, setMib: ws, sampleEach, qemu },
-      ...{ breakAfter: flags.break, json: json ?? null },
+      ...{ breakIn: flags.break, json: json ?? null },
     };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -76,7 +76,7 @@ function soakCommand(): Command {
     .option("--ws <MiB>", "working set that it writes and verifies", number(1), 8)
     .option("--sample-each <n>", "look at the agents' memory each so many moves", number(1), 10)
     .addOption(new Option("--json <file>", "keep everything that was seen there"))
-    .option("--break <n>", "after n moves damage one byte of the guest: the soak must fail", number(0), 0)
+    .option("--break <n>", "in this move damage one byte of the guest: the soak must fail", number(0), 0)
     .addHelpText(
       "after",
       `

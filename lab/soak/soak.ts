@@ -44,7 +44,7 @@ export class Soak {
 
   /** Errors: those of `soakMove`, and of starting agents and guest. What was seen until then is in `rows` and `samples`. */
   async run(): Promise<void> {
-    const { first, moves, sampleEach, breakAfter } = this.#parts.options;
+    const { first, moves, sampleEach } = this.#parts.options;
     const can = { postcopy: (await postcopyObstacle(this.#parts.qemu)) === null };
     if (!can.postcopy)
       this.#parts.say("No post-copy: this system does not let this user's QEMU have userfaultfd.");
@@ -56,8 +56,6 @@ export class Soak {
       done += 1;
       this.#parts.say(rowText(row, first + moves - 1));
       if (done % sampleEach === 0 || done === moves) await this.#sample(done);
-      if (done === breakAfter)
-        await this.#host(this.#at).client.post(`/v1/vms/${VM}/console`, { text: "break\n" });
     }
   }
 
@@ -94,7 +92,8 @@ export class Soak {
     const [source, target] = [this.#host(this.#at), this.#host(this.#at === "a" ? "b" : "a")];
     const line = await openLine(plan.line, this.#ports![target.name], plan.number);
     try {
-      const row = await soakMove({ plan, source, target, line, signal: this.#parts.signal });
+      const damage = plan.number === this.#parts.options.breakIn;
+      const row = await soakMove({ plan, source, target, line, damage, signal: this.#parts.signal });
       if (row.status === "completed") this.#at = target.name;
       return row;
     } finally {
