@@ -24,6 +24,22 @@ const CHECKS = [
 ] as const;
 /** In this order: what is quick and near the cause comes first. */
 const LAYERS = ["unit", "property", "sim", "qemu", "fault", "browser"];
+/** Half a minute and more each: they begin before the rest of what is not quick, so that both lanes end together. */
+const LONG: ReadonlySet<string> = new Set([
+  "test/sim/seeds.test.ts",
+  ...[
+    "agent-migrate",
+    "bench-loads",
+    "bench-run",
+    "demo",
+    "engine",
+    "balloon",
+    "bench-homes",
+    "agent-vm",
+  ].map((name) => `test/qemu/${name}.test.ts`),
+  ...["relay-guest", "matrix", "relay-input", "link-cut"].map((name) => `test/fault/${name}.test.ts`),
+]);
+const QUICK = /^test\/(unit|property)\//;
 
 /** More would make tests wait for each other; on a single core even two do. */
 const AT_A_TIME = Math.min(2, availableParallelism());
@@ -36,7 +52,9 @@ function check(title: string, program: string, args: readonly string[]): boolean
 }
 
 function testFiles(filters: readonly string[]): string[] {
-  const all = LAYERS.flatMap((layer) => globSync(`test/${layer}/**/*.test.ts`, { cwd: ROOT }).sort());
+  const found = LAYERS.flatMap((layer) => globSync(`test/${layer}/**/*.test.ts`, { cwd: ROOT }).sort());
+  const turn = (file: string) => (QUICK.test(file) ? 0 : LONG.has(file) ? 1 : 2);
+  const all = found.toSorted((one, other) => turn(one) - turn(other));
   if (filters.length === 0) return all;
   return filters.flatMap((filter) => {
     const path = join(ROOT, filter);

@@ -93,10 +93,10 @@ for (const qemu of qemus) {
     }
 
     const LIMIT = { timeout: 180_000 };
-    test("reset in pre-copy", LIMIT, () => survives("reset", false));
-    test("reset in post-copy", LIMIT, () => survives("reset", true));
-    if (qemu !== qemus[0]) return; // what a silent line does depends on the relays alone
-    test("blackhole in pre-copy", LIMIT, () => survives("blackhole", false));
-    test("blackhole in post-copy", LIMIT, () => survives("blackhole", true));
+    // QEMU sees nothing of how a line is cut: each manner goes with each strategy, and each QEMU has one of both kinds.
+    const newest = qemu === qemus.at(-1);
+    const [one, other] = newest ? (["blackhole", "reset"] as const) : (["reset", "blackhole"] as const);
+    test(`${one} in pre-copy`, LIMIT, () => survives(one, false));
+    test(`${other} in post-copy`, LIMIT, () => survives(other, true));
   });
 }

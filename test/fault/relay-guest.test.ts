@@ -141,9 +141,10 @@ for (const qemu of qemus) {
       attempt({ change: { memory: "160MiB" } }, nothing, (path) => refused(path, "memory")),
     );
 
-    test("the target is another machine", LIMIT, () =>
-      attempt({ change: { machine: "pc" } }, nothing, (path) => refused(path, "setup|memory")),
-    );
+    if (qemu === older)
+      test("the target is another machine", LIMIT, () =>
+        attempt({ change: { machine: "pc" } }, nothing, (path) => refused(path, "setup|memory")),
+      );
 
     test("the target QEMU is killed", LIMIT, () =>
       attempt(
@@ -193,7 +194,8 @@ for (const qemu of qemus) {
       ),
     );
 
-    for (const side of ["source", "target"] as const) {
+    // To QEMU it is as when a relay is killed, or another loses its link: one QEMU will do.
+    for (const side of qemu === older ? (["source", "target"] as const) : []) {
       test(`the ${side} relay is told to end`, LIMIT, () =>
         attempt(
           {},

@@ -19,7 +19,7 @@ import {
 } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import {
@@ -383,23 +383,6 @@ test("strangers at the source's socket are turned away, and the next QEMU is ser
   for (const socket of silent) socket.destroy();
 });
 
-test("a stranger that never speaks is sent away in time", LIMIT, async () => {
-  using folder = temporaryFolder();
-  const path = join(folder.path, "q.sock");
-  await using source = new RelayCli("source", "--listen", `unix:${path}`, "--to", NOBODY);
-  await using target = new RelayCli("target", "--listen", "127.0.0.1:0", "--forward", `unix:${path}`);
-  await source.listening();
-  const where = tcp(await target.listening());
-  const answers = await Promise.all([
-    say({ path }, ""),
-    say(where, ""),
-    say(where, hello({ min: 1, max: 1 }).subarray(0, 40)),
-  ]);
-  for (const answer of answers) assert.deepEqual(answer, Buffer.alloc(0), "closed without a word");
-  await source.said(/turned away .* it began with nothing/);
-  await target.said(/turned away 127\.0\.0\.1:\d+: handshake_timeout/);
-});
-
 test("strangers at the target's port are turned away, and the next relay is served", LIMIT, async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "q.sock");
@@ -457,67 +440,94 @@ const ENDINGS = [
   { signal: "SIGTERM", side: "target", keep: [] },
 ] as const;
 
-for (const { signal, side, keep } of ENDINGS) {
-  const kept = keep.length > 0;
-  const who = `${signal} at the ${side} relay${kept ? " with --keep" : ""}`;
-
-  test(`${who} while idle: the socket goes, exit ${kept ? 0 : 4}`, LIMIT, async () => {
+// One of them waits for most of the time: the others go on meanwhile.
+describe("in time", { concurrency: 2 }, () => {
+  test("a stranger that never speaks is sent away in time", LIMIT, async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "q.sock");
-    const flags = {
-      source: ["--listen", `unix:${path}`, "--to", NOBODY],
-      target: ["--listen", "127.0.0.1:0", "--forward", `unix:${path}`],
-    };
-    await using relay = new RelayCli(side, ...flags[side], ...keep);
-    await relay.listening();
-    relay.signal(signal);
-    await relay.ends(kept ? 0 : 4, 5000);
-    assert.ok(!existsSync(path));
-  });
-
-  test(`${who} while a migration is under way: both sides end and name it`, LIMIT, async () => {
-    using folder = temporaryFolder();
-    const forward = join(folder.path, "in.sock");
-    const path = join(folder.path, "q.sock");
-    await using _qemu = await listenLocal(forward);
-    const into = ["--forward", `unix:${forward}`];
-    await using target = new RelayCli("target", "--listen", "127.0.0.1:0", ...into, ...keep);
-    const to = await target.listening();
-    await using source = new RelayCli("source", "--listen", `unix:${path}`, "--to", to, ...keep);
+    await using source = new RelayCli("source", "--listen", `unix:${path}`, "--to", NOBODY);
+    await using target = new RelayCli("target", "--listen", "127.0.0.1:0", "--forward", `unix:${path}`);
     await source.listening();
-    const answer = say({ path }, QEMU_HEADER);
-    await sleep(500);
-    const [told, other] = side === "source" ? [source, target] : [target, source];
-    told.signal(signal);
-    const says = new RegExp(`Ended by ${signal}`);
-    await told.fails("INTERRUPTED", says);
-    assert.notEqual(await answer, undefined, "QEMU is let go");
-    await other.said(says);
-    if (kept) other.signal("SIGTERM");
-    await other.ends(kept ? 0 : 4);
-    assert.ok(!existsSync(path));
+    const where = tcp(await target.listening());
+    const answers = await Promise.all([
+      say({ path }, ""),
+      say(where, ""),
+      say(where, hello({ min: 1, max: 1 }).subarray(0, 40)),
+    ]);
+    for (const answer of answers) assert.deepEqual(answer, Buffer.alloc(0), "closed without a word");
+    await source.said(/turned away .* it began with nothing/);
+    await target.said(/turned away 127\.0\.0\.1:\d+: handshake_timeout/);
   });
-}
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`${signal} while the link is being made: it ends at once, exit 4`, LIMIT, async () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "q.sock");
-    await using nobody = await fakeTarget(); // accepts, and never answers
-    for (const keep of [[], ["--keep"]]) {
-      await using relay = new RelayCli("source", "--listen", `unix:${path}`, "--to", nobody.address, ...keep);
+  for (const { signal, side, keep } of ENDINGS) {
+    const kept = keep.length > 0;
+    const who = `${signal} at the ${side} relay${kept ? " with --keep" : ""}`;
+
+    test(`${who} while idle: the socket goes, exit ${kept ? 0 : 4}`, LIMIT, async () => {
+      using folder = temporaryFolder();
+      const path = join(folder.path, "q.sock");
+      const flags = {
+        source: ["--listen", `unix:${path}`, "--to", NOBODY],
+        target: ["--listen", "127.0.0.1:0", "--forward", `unix:${path}`],
+      };
+      await using relay = new RelayCli(side, ...flags[side], ...keep);
       await relay.listening();
-      const answer = say({ path }, QEMU_HEADER);
-      await sleep(300);
-      const beganMs = performance.now();
       relay.signal(signal);
-      await relay.fails("INTERRUPTED", new RegExp(`Ended by ${signal}`));
-      assert.ok(performance.now() - beganMs < 4000, "it does not wait for the other side's answer");
-      assert.notEqual(await answer, undefined, "QEMU is let go");
+      await relay.ends(kept ? 0 : 4, 5000);
       assert.ok(!existsSync(path));
-    }
-  });
-}
+    });
+
+    test(`${who} while a migration is under way: both sides end and name it`, LIMIT, async () => {
+      using folder = temporaryFolder();
+      const forward = join(folder.path, "in.sock");
+      const path = join(folder.path, "q.sock");
+      await using _qemu = await listenLocal(forward);
+      const into = ["--forward", `unix:${forward}`];
+      await using target = new RelayCli("target", "--listen", "127.0.0.1:0", ...into, ...keep);
+      const to = await target.listening();
+      await using source = new RelayCli("source", "--listen", `unix:${path}`, "--to", to, ...keep);
+      await source.listening();
+      const answer = say({ path }, QEMU_HEADER);
+      await sleep(500);
+      const [told, other] = side === "source" ? [source, target] : [target, source];
+      told.signal(signal);
+      const says = new RegExp(`Ended by ${signal}`);
+      await told.fails("INTERRUPTED", says);
+      assert.notEqual(await answer, undefined, "QEMU is let go");
+      await other.said(says);
+      if (kept) other.signal("SIGTERM");
+      await other.ends(kept ? 0 : 4);
+      assert.ok(!existsSync(path));
+    });
+  }
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    test(`${signal} while the link is being made: it ends at once, exit 4`, LIMIT, async () => {
+      using folder = temporaryFolder();
+      const path = join(folder.path, "q.sock");
+      await using nobody = await fakeTarget(); // accepts, and never answers
+      for (const keep of [[], ["--keep"]]) {
+        await using relay = new RelayCli(
+          "source",
+          "--listen",
+          `unix:${path}`,
+          "--to",
+          nobody.address,
+          ...keep,
+        );
+        await relay.listening();
+        const answer = say({ path }, QEMU_HEADER);
+        await sleep(300);
+        const beganMs = performance.now();
+        relay.signal(signal);
+        await relay.fails("INTERRUPTED", new RegExp(`Ended by ${signal}`));
+        assert.ok(performance.now() - beganMs < 4000, "it does not wait for the other side's answer");
+        assert.notEqual(await answer, undefined, "QEMU is let go");
+        assert.ok(!existsSync(path));
+      }
+    });
+  }
+});
 
 test("a folder that may not be written is named", {
   ...LIMIT,

@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { guestCommandLine } from "../../lab/guest/mod.ts";
 import { artefacts } from "../../lab/setup/mod.ts";
 import type { HostBody, VmBody } from "../../src/agent/mod.ts";
 import { AgentClient } from "../../src/cli/client.ts";
@@ -160,8 +161,8 @@ describe("an agent's VMs", () => {
 
   it("have a console whose heartbeat and oracle are watched", async () => {
     const first = await startAgent();
-    const append = "console=ttyS0 quiet gw.ws=4 gw.rate=50 gw.mode=words";
-    const guest = { ...JSON.parse(spec("guest")), memory: "192MiB", heartbeat: true, kernel, initrd, append };
+    const append = guestCommandLine({ setMib: 4, pagesPerSec: 50 });
+    const guest = { ...JSON.parse(spec("guest")), memory: "96MiB", heartbeat: true, kernel, initrd, append };
     await client.post("/v1/vms", guest);
     const show = () => client.get<VmBody>("/v1/vms/guest");
     await until("beats and a verified pass", async () => {

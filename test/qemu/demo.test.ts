@@ -13,7 +13,7 @@ import { after, before, test } from "node:test";
 import type { Report } from "../../src/migration/mod.ts";
 
 const MAIN = join(import.meta.dirname, "../../lab/demo/main.ts");
-const SMALL = ["--json", "--strategy", "precopy", "--mem", "128", "--ws", "16"];
+const SMALL = ["--json", "--strategy", "precopy", "--mem", "128", "--ws", "8"];
 const WATCH_MS = 100;
 
 let temporary: string;
