@@ -50,6 +50,8 @@ export interface AgentOptions {
   readonly ticketMs?: number | undefined;
   /** MIN-MAX: where relays of arriving VMs listen. Default: any free port. */
   readonly relayPorts?: string | undefined;
+  /** Folders below which the kernels and disks of arriving VMs must lie. Default: anywhere. */
+  readonly vmFiles?: readonly string[] | undefined;
   readonly stateDir?: string | undefined;
   readonly qemu?: QemuCommand | undefined;
   readonly log: Logger;
@@ -186,6 +188,7 @@ function makeContext(options: AgentOptions, paths: ReturnType<typeof agentPaths>
     relayPorts: new RelayPorts(options.relayPorts === undefined ? null : parsePortRange(options.relayPorts)),
     relays: new SpareRelay(),
     balloons: new BalloonKeeper({ vms, clock, log, events }),
+    vmFiles: options.vmFiles ?? null,
     qemu: options.qemu ?? null,
     get peerAddress() {
       return peerAddress;

@@ -169,6 +169,8 @@ export interface AgentContext {
   /** Where the process of a move's relay comes from. */
   readonly relays: SpareRelay;
   readonly balloons: BalloonGuard;
+  /** Files of arriving VMs may lie below these folders only; null: anywhere. */
+  readonly vmFiles: readonly string[] | null;
   /** This host's QEMU; null: the one in PATH. What another host names is never run. */
   readonly qemu: QemuCommand | null;
 }

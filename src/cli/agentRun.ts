@@ -10,6 +10,7 @@ interface Flags {
   api?: string;
   tls?: string;
   relayPorts?: string;
+  vmFiles?: string[];
   stateDir?: string;
   qemu?: string;
   qemuArg?: string[];
@@ -41,6 +42,10 @@ export function agentRunCommand(): Command {
         "allow plain connections beyond loopback: the network between the hosts is trusted",
       ).conflicts("tls"),
     )
+    .option(
+      "--vm-files <dir...>",
+      "arriving VMs may use kernels and disks below these folders only (default: any file that the agent may open)",
+    )
     .option("--state-dir <dir>", "where state is kept (default: ~/.local/state/godwit)")
     .option("--qemu <binary>", "QEMU to run VMs with")
     .option("--qemu-arg <arg...>", "given to that QEMU always, e.g. --qemu-arg=-L --qemu-arg=DIR")
@@ -60,7 +65,7 @@ export function agentRunCommand(): Command {
 async function start(flags: Flags): Promise<void> {
   const { default: pino } = await import("pino");
   const log = pino({ level: flags.logLevel }, pino.destination({ fd: 2, sync: true }));
-  const { host, socket, peer, insecure, api, tls, relayPorts, stateDir } = flags;
+  const { host, socket, peer, insecure, api, tls, relayPorts, vmFiles, stateDir } = flags;
   const qemu = flags.qemu === undefined ? undefined : { binary: flags.qemu, args: flags.qemuArg ?? [] };
   const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
     process.once("SIGTERM", resolve);
@@ -70,7 +75,19 @@ async function start(flags: Flags): Promise<void> {
     note(
       "godwit: --insecure: orders and guest memory cross the network unencrypted, open to whoever is on it",
     );
-  const agent = await runAgent({ host, socket, peer, insecure, api, tls, relayPorts, stateDir, qemu, log });
+  const agent = await runAgent({
+    host,
+    socket,
+    peer,
+    insecure,
+    api,
+    tls,
+    relayPorts,
+    vmFiles,
+    stateDir,
+    qemu,
+    log,
+  });
   note(
     `agent ready: API at ${agent.socket}${agent.apiAddress ? ` and ${agent.apiAddress}` : ""}${agent.peerAddress ? `, other agents at ${agent.peerAddress}` : ""}`,
   );

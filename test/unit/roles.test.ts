@@ -4,7 +4,8 @@
  * Method: a real agent with a small authority of its own, and real TLS clients of every kind, asking for every route there is.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { Agent as Connections, request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -40,8 +41,11 @@ before(async () => {
   for (const role of ROLES) await certificate(role, `a-${role}`);
   await certificate("admin", "stranger", "other-ca");
   mkdirSync(at("state"));
+  mkdirSync(at("images"));
+  symlinkSync("/etc/hostname", at("images/link"));
   agent = await runAgent({
     ...{ host: "alpha", stateDir: at("state"), tls: at("alpha"), api: "127.0.0.1:0", peer: "127.0.0.1:0" },
+    vmFiles: [at("images")],
     log: pino({ level: "silent" }),
   });
   assert(agent.apiAddress !== null && agent.peerAddress !== null);
@@ -62,6 +66,8 @@ const codeOf = (call: Promise<unknown>) =>
     (error: unknown) => (isGodwitError(error) ? error.code : String(error)),
   );
 
+const json = { headers: { "content-type": "application/json" } };
+
 /** One connection for many questions of one caller: a handshake takes longer than all else here. */
 const kept = new Map<string, Connections>();
 after(() => {
@@ -72,14 +78,22 @@ after(() => {
 function answerTo(
   who: string | null,
   address: string,
-  [method, path]: readonly [string, string],
+  [method, path, order]: readonly [string, string, object?],
 ): Promise<{ status: number; code: string | null }> {
   return new Promise((resolve, reject) => {
     const [host, port] = address.split(":");
     void papers(who).then((secure) => {
       const connections = kept.get(`${who}`) ?? new Connections({ keepAlive: true, maxSockets: 1 });
       kept.set(`${who}`, connections);
-      const options = { ...secure, host, port, method, path, agent: connections };
+      const options = {
+        ...secure,
+        host,
+        port,
+        method,
+        path,
+        agent: connections,
+        ...(order !== undefined && json),
+      };
       const call = httpsRequest(options, (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => {
@@ -90,7 +104,7 @@ function answerTo(
           resolve({ status: response.statusCode ?? 0, code: body.error?.code ?? null });
         });
       });
-      call.on("error", reject).end();
+      call.on("error", reject).end(order === undefined ? "" : JSON.stringify(order));
     });
   });
 }
@@ -168,6 +182,29 @@ describe("roles", () => {
       raw.write("GET /v1/host HTTP/1.1\r\nhost: x\r\n\r\n");
     });
     assert.doesNotMatch(await plain, /HTTP\/1.1 200|alpha/);
+  });
+});
+
+describe("a source that lies", () => {
+  it("makes no QEMU open files outside of the folders for VMs, nor learns what is there", async () => {
+    const spec = { name: "web", memory: "64MiB", machine: "q35", cpu: "Nehalem-v1", accel: "tcg" };
+    const order = (disk: string) => ({
+      ...{ id: "m-12345678", sourceHost: "beta", ticket: "t".repeat(43), qemuVersion: "10.0.2" },
+      spec: { ...spec, uuid: randomUUID(), disks: [{ path: disk, format: "raw" }] },
+      ...{
+        postcopy: false,
+        pageCacheBytes: 0,
+        postcopyReconnectForMs: 0,
+        balloon: { sizeBytes: null, auto: false },
+      },
+    });
+    const asked = async (disk: string) => {
+      const { code } = await answerTo("beta", peer, ["POST", "/peer/v1/migrations", order(disk)]);
+      return code;
+    };
+    const outside = ["/etc/hostname", "/no/such/file", at("images/link"), `${at("images")}/../alpha/key.pem`];
+    for (const disk of outside) assert.equal(await asked(disk), "PATH_UNSAFE", disk);
+    assert.equal(await asked(at("images/none")), "TARGET_DIFFERS");
   });
 });
 

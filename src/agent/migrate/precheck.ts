@@ -1,5 +1,6 @@
 /** What could refuse a move, asked before anything is started. Each refusal names the difference. */
-import { existsSync } from "node:fs";
+import { realpathSync } from "node:fs";
+import { sep } from "node:path";
 import { GodwitError } from "../../errors/mod.ts";
 import type { Strategy } from "../../migration/mod.ts";
 import {
@@ -41,11 +42,12 @@ export async function precheckSource(vm: Vm, strategy: Strategy): Promise<void> 
 
 /**
  * Whether this host can take the VM.
- * Errors: VM_EXISTS, TARGET_DIFFERS naming what and both values, TARGET_NO_ROOM, POSTCOPY_UNAVAILABLE, QEMU_MISSING.
+ * Errors: VM_EXISTS, PATH_UNSAFE, TARGET_DIFFERS naming what and both values, TARGET_NO_ROOM, POSTCOPY_UNAVAILABLE, QEMU_MISSING.
  */
 export async function precheckTarget(context: AgentContext, order: PrepareOrder): Promise<void> {
   const { spec } = order;
   if (context.vms.find(spec.name) !== null) throw new GodwitError("VM_EXISTS", { vm: spec.name });
+  for (const path of filesOf(spec)) checkFile(path, context.vmFiles);
   const qemu = context.qemu ?? DEFAULT_QEMU;
   if (!QEMU_VERSION.test(order.qemuVersion)) {
     throw differs("QEMU's version", order.qemuVersion, "only numbered versions are known");
@@ -55,9 +57,6 @@ export async function precheckTarget(context: AgentContext, order: PrepareOrder)
     if (!verdict.usable) throw differs("the accelerator", "kvm", verdict.reason);
   }
   await machineAndCpu(qemu, spec);
-  for (const path of filesOf(spec)) {
-    if (!existsSync(path)) throw differs(`the file ${path}`, "there", "missing");
-  }
   const needBytes = memoryBytesOf(spec) + OVERHEAD_BYTES;
   const freeBytes = process.availableMemory();
   if (freeBytes < needBytes)
@@ -95,6 +94,31 @@ function filesOf(spec: ResolvedSpec): string[] {
   return [spec.kernel, spec.initrd, ...spec.disks.map(({ path }) => path)].filter(
     (path) => path !== undefined,
   );
+}
+
+/** The source names files of this host: QEMU would open them as whoever the agent is. Links do not lead out of the folders. */
+function checkFile(path: string, folders: readonly string[] | null): void {
+  const below = (real: string) =>
+    folders === null || folders.some((folder) => real.startsWith(within(folder)));
+  const unsafe = () =>
+    new GodwitError("PATH_UNSAFE", { path, reason: "files of arriving VMs are taken from --vm-files only" });
+  const real = realOf(path);
+  if (real === null && !below(path)) throw unsafe(); // nobody learns what else is there
+  if (real === null) throw differs(`the file ${path}`, "there", "missing");
+  if (!below(real)) throw unsafe();
+}
+
+function within(folder: string): string {
+  const real = realOf(folder) ?? folder;
+  return real.endsWith(sep) ? real : `${real}${sep}`;
+}
+
+function realOf(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch {
+    return null;
+  }
 }
 
 function differs(what: string, source: string, target: string): GodwitError {
