@@ -78,7 +78,7 @@ export function leftOver(options: LeftOverOptions = {}) {
   return { asked, given, context, history, restart };
 }
 
-const COMMON = { id: "m-1", vm: "vm", relay: null, section: null };
+const COMMON = { id: "m-1", vm: "vm", qemuPid: null, relay: null, section: null };
 
 /** The record of a move that leaves. */
 export function departed(phase: SourcePhase, more: Partial<SourceRecord> = {}): SourceRecord {

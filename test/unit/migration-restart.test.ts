@@ -114,3 +114,19 @@ test("the arbiter finds pages missing and no relay: interrupted; QEMU has everyt
   await whole.restart(null);
   assert.equal(whole.history.get<TargetRecord>("state", "m-1")?.state.phase, "running");
 });
+
+test("a VM that has the name of one that had left, or was lost, is left alone", async () => {
+  const { asked, history, restart } = leftOver({ migration: "completed" });
+  history.put("state", "m-1", "vm", departed("completed", { qemuPid: 4711 }));
+  const { departures } = await restart("completed");
+  await until(async () => departures.status("m-1").ended, "the report", 10_000);
+  assert.deepEqual(asked, []);
+  const came = leftOver({ incoming: true });
+  came.history.put("state", "m-1", "vm", arrived("running", true, { qemuPid: 4711 }));
+  await came.restart(null);
+  assert.deepEqual(came.asked, []);
+  const runs = leftOver();
+  runs.history.put("state", "m-1", "vm", arrived("preparing"));
+  await runs.restart(null);
+  assert.deepEqual(runs.asked, []);
+});

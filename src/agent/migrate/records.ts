@@ -1,8 +1,9 @@
 /** What agents keep of a move on the disk, for after their own restart. No secrets: tickets are made anew. */
-import type { SourceState, TargetState } from "../../migration/mod.ts";
+import { type SourceState, TARGET_MAY_RUN, type TargetState } from "../../migration/mod.ts";
 import type { ProcessId } from "../../qemu/mod.ts";
 import type { RamSection } from "../../relay/mod.ts";
 import type { MigrationOrder } from "../api.ts";
+import type { Vm } from "../context.ts";
 import type { PrepareOrder } from "./peerSchemas.ts";
 
 interface CommonRecord {
@@ -10,10 +11,19 @@ interface CommonRecord {
   readonly vm: string;
   /** When the recorded phase began, ISO 8601 in UTC. */
   readonly since: string;
+  /** Of the QEMU that this is about: another of the same name may come after it. null: not started yet, or not known. */
+  readonly qemuPid: number | null;
   /** The relay at work in that phase; null: none, or not known. It may outlive its agent. */
   readonly relay: ProcessId | null;
   /** The memory section as the stream announced it; null: it did not come so far. What a recovery needs. */
   readonly section: RamSection | null;
+}
+
+/** Whether this VM is the one of the record. */
+export function isOf(record: SourceRecord | TargetRecord, vm: Pick<Vm, "pid" | "incoming">): boolean {
+  // What had not been committed was still arriving.
+  if (record.side === "target" && !TARGET_MAY_RUN.has(record.state.phase) && !vm.incoming) return false;
+  return record.qemuPid === null || vm.pid === null || record.qemuPid === vm.pid;
 }
 
 export interface SourceRecord extends CommonRecord {

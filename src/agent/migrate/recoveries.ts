@@ -16,11 +16,11 @@ import {
 } from "../../migration/mod.ts";
 import type { RecoveryBody, RecoveryOrder } from "../api.ts";
 import { giveBack } from "../balloon/mod.ts";
-import type { AgentContext, Vm } from "../context.ts";
+import type { AgentContext } from "../context.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Departures } from "./departures.ts";
 import { PeerClient } from "./peerClient.ts";
-import type { SourceRecord, TargetRecord } from "./records.ts";
+import { isOf, type SourceRecord, type TargetRecord } from "./records.ts";
 import { forcedReport } from "./reporting.ts";
 import { resumeGuest } from "./resume.ts";
 import { ask, seeArrival, seeDeparture } from "./seen.ts";
@@ -56,9 +56,11 @@ export class Recoveries {
     const seen = await Promise.all(found.map((record) => this.#look(record)));
     // A post-copy is nobody's trouble while both sides are at work on it.
     const over = ["lost", "aborted", "discarded", null];
-    return seen.filter(
-      ({ phase, there }) => phase !== "postcopy" || "unseen" in there || over.includes(there.phase),
-    );
+    const stands = ({ side, phase, here, there }: RecoveryBody) => {
+      if (phase === "lost") return side === "target" || here.qemu?.running === false;
+      return phase !== "postcopy" || "unseen" in there || over.includes(there.phase);
+    };
+    return seen.filter(stands);
   }
 
   /** One, whatever its phase. Errors: MIGRATION_UNKNOWN. */
@@ -104,7 +106,7 @@ export class Recoveries {
     const phase = move?.phase ?? record.state.phase;
     const lost = phase === "lost";
     if (action === "discard") {
-      await this.#drop(name);
+      await this.#drop(record);
       return this.#forget(id);
     }
     const error = new GodwitError("RESUMED_BY_ORDER", { vm: name, phase, fenced }).toJSON();
@@ -140,7 +142,7 @@ export class Recoveries {
       return this.#until(() => move === null || move.phase === "discarded");
     }
     move?.dispatch({ type: "giveUp", error });
-    await this.#drop(name);
+    await this.#drop(record);
   }
 
   /** A guest that stood still here after its move was lost. */
@@ -168,9 +170,10 @@ export class Recoveries {
     history.put("report", id, vm, forcedReport({ id, vm, startedAt: since, totalTimeMs, error }));
   }
 
-  async #drop(name: string): Promise<void> {
-    const vm: Vm | null = await this.#context.vms.takeOver(name);
-    if (vm !== null) await this.#context.vms.discard(vm);
+  /** Ends the QEMU of the move, and no other that has its name now. */
+  async #drop({ id, vm: name }: AnyRecord): Promise<void> {
+    const vm = await this.#context.vms.takeOver(name);
+    if (vm !== null && isOf(this.#record(id), vm)) await this.#context.vms.discard(vm);
   }
 
   #forget(id: string): void {
@@ -185,7 +188,8 @@ export class Recoveries {
     const move = record.side === "source" ? this.#departures.find(id) : this.#arrivals.find(id);
     const phase = move?.phase ?? record.state.phase;
     const passing = clock.wallMs() - Date.parse(move?.since ?? record.since) < PASSING_MS;
-    if (phase === "lost") return vms.find(record.vm) !== null;
+    const vm = vms.find(record.vm);
+    if (phase === "lost") return vm !== null && isOf(record, vm);
     if (record.side === "target")
       return TARGET_UNSETTLED.has(phase as TargetPhase) && (phase === "interrupted" || !passing);
     return SOURCE_UNSETTLED.has(phase as SourcePhase) && (phase === "inDoubt" || !passing);

@@ -9,7 +9,7 @@ import { giveBack } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Departures } from "./departures.ts";
-import type { SourceRecord, TargetRecord } from "./records.ts";
+import { isOf, type SourceRecord, type TargetRecord } from "./records.ts";
 
 /** How often a QEMU is tried that lives and does not answer. Nothing is settled before it does. */
 const TRY_AGAIN_MS = 2_000;
@@ -48,26 +48,28 @@ export async function settleLeftOver(
 /** What may be missing of a guest that had arrived. */
 async function arrived(context: AgentContext, record: TargetRecord): Promise<void> {
   const vm = context.vms.find(record.vm);
-  if (record.state.phase !== "running" || vm === null) return;
+  if (record.state.phase !== "running" || vm === null || !isOf(record, vm)) return;
   if (vm.incoming) await context.vms.confirm(vm);
   await giveBackTo(context, record, vm);
 }
 
 /** A record of a loss is kept for the guest that stands still here. */
-function departedLost(context: AgentContext, { id, vm }: SourceRecord): void {
-  if (context.vms.find(vm) === null) context.history.remove("state", id);
+function departedLost(context: AgentContext, record: SourceRecord): void {
+  const vm = context.vms.find(record.vm);
+  if (vm === null || !isOf(record, vm)) context.history.remove("state", record.id);
 }
 
 /** Its QEMU, once it answers or has ended; null: the agent ends before. */
 async function look(
   context: AgentContext,
-  { vm: name, side, state }: SourceRecord | TargetRecord,
+  record: SourceRecord | TargetRecord,
   signal: AbortSignal,
 ): Promise<{ readonly vm: Vm | null; readonly qemu: "gone" | "completed" | "other" } | null> {
+  const { vm: name, side, state } = record;
   while (!signal.aborted) {
     try {
       const vm = await context.vms.takeOver(name);
-      if (vm === null) return { vm, qemu: "gone" };
+      if (vm === null || !isOf(record, vm)) return { vm: null, qemu: "gone" };
       const { running } = await vm.monitor.execute("query-status", {}, { timeoutMs: QMP_MS });
       // Whoever runs under this name now is not the one that has left.
       if (side === "source" && state.phase === "completed" && running) return { vm: null, qemu: "gone" };

@@ -548,6 +548,7 @@ export class SourceMove {
     const record: SourceRecord = {
       ...{ side: "source", id: this.id, vm: this.order.vm, to: this.order.to, order: this.order },
       ...{ startedAt: new Date(this.#startedAtMs).toISOString(), since: this.#since },
+      qemuPid: this.#vm?.pid ?? this.#left?.qemuPid ?? null,
       ...{ relay: this.#relay?.process ?? null, section: this.#section, state: this.#state },
       balloonBytes: this.#balloon?.beforeBytes ?? this.#left?.balloonBytes ?? null,
     };

@@ -421,6 +421,7 @@ export class TargetMove {
     const { id, spec } = order;
     const record: TargetRecord = {
       ...{ side: "target", id, vm: spec.name, order, since: this.#since },
+      qemuPid: this.#vm?.pid ?? null,
       ...{ relay: this.#relay?.process ?? null, section: this.#section },
       ...{ balloonBytes: this.#balloonBytes, state: this.#state },
     };
