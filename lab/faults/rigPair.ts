@@ -3,7 +3,7 @@ import type { Report } from "../../src/migration/mod.ts";
 import type { QemuArtefact, Shaper } from "../mod.ts";
 import { rigSpec } from "../rig/mod.ts";
 import { freePorts, type LineOptions, openLine, throughLine } from "./proxy.ts";
-import { came, GUEST, type Stand, TooLate, waitFor } from "./rig.ts";
+import { came, GUEST, type Stand, TooLate } from "./rig.ts";
 import { FaultHost } from "./rigHost.ts";
 import { FaultMove, type MoveBytes } from "./rigMove.ts";
 import { wallMs } from "./rigRuns.ts";
@@ -12,7 +12,7 @@ import type { FaultSeen, Runs } from "./types.ts";
 /** Of each host: its peer API, and for relays more than one that recovers needs. */
 const RELAY_PORTS = 4;
 /** How long a fault may take to settle, beside its own length. */
-const SETTLE_MS = 120_000;
+const SETTLE_MS = 240_000;
 /** Two passes of the oracle take about a second on a quiet machine. */
 const VERIFY_MS = 240_000;
 const BEAT_MS = 15_000;
@@ -90,7 +90,8 @@ export class GodwitStand implements Stand {
 
   /** A move without any fault. Throws when it does not succeed. */
   async #plain(order: Order, signal: AbortSignal): Promise<void> {
-    const { report } = await this.#move(order, null, 0, signal);
+    const { report, phase } = await this.#move(order, null, 0, signal);
+    if (report === null) throw new Error(`a move without a fault stays ${phase}`);
     if (report.status !== "completed" || report.equal !== true)
       throw new Error(`a move without a fault ended as ${report.status}: ${report.error?.message}`);
     const oracle = await this.#verify(this.#hosts[0], signal);
@@ -120,21 +121,24 @@ export class GodwitStand implements Stand {
     const owner = runs === "source" ? from : runs === "target" ? to : null;
     let oracle: FaultSeen["oracle"] = "none";
     if (owner !== null) {
-      oracle =
-        (await this.#verify(owner, signal).catch((error) => {
-          notes.push(String(error));
-          return "corrupt" as const;
-        })) ?? "clean";
+      oracle = await this.#verify(owner, signal);
       // One whose memory is wrong may as well start anew: its beats are counted from 1 then, and its oracle finds nothing.
       if ((await owner.lastBeat()) <= beats) {
         oracle = "corrupt";
         notes.push("the guest started anew");
       }
     }
+    const both = everBothMs > 0;
+    if (report === null) {
+      this.usable = false;
+      notes.push("it did not settle");
+      const none = { equal: null, error: null, truthful: false, again: "failed" as const };
+      return { runs, everBoth: both, oracle, status: phase, settledMs, ...none, note: notes.join("; ") };
+    }
     const truthful = saysWhatIs(report.status, runs) && sentOnce(report, notes);
     if (report.reconnects > 0) notes.push(`${report.reconnects} reconnects`);
     const seen = {
-      ...{ runs, everBoth: everBothMs > 0, oracle, equal: report.equal },
+      ...{ runs, everBoth: both, oracle, equal: report.equal },
       ...{ status: phase, error: report.error?.code ?? null, truthful, settledMs },
     };
     let again: FaultSeen["again"] = "no guest";
@@ -151,13 +155,16 @@ export class GodwitStand implements Stand {
     return { ...seen, again, ...(notes.length > 0 && { note: notes.join("; ") }) };
   }
 
-  /** From the order until nothing changes any more. The host that has the guest then is the first one afterwards. */
+  /**
+   * From the order until nothing changes any more. The host that has the guest then is the first one afterwards.
+   * `report` is null when it did not come to an end.
+   */
   async #move(
     order: Order,
     fault: Fault | null,
     withinMs: number,
     signal: AbortSignal,
-  ): Promise<{ report: Report; phase: string }> {
+  ): Promise<{ report: Report | null; phase: string }> {
     const [from, to] = this.#hosts;
     const strategy = order.strategy ?? "precopy";
     const expected = this.#bytes.get(strategy) ?? { all: 0, postcopy: 0 };
@@ -175,23 +182,19 @@ export class GodwitStand implements Stand {
     if (fault === null || late !== null) this.#bytes.set(strategy, move.bytes);
     await this.#arrived(from, to, signal);
     if (late !== null) throw late;
-    if (report === null) throw new Error("the move ended without a report");
     return { report, phase };
   }
 
   /** A doubt settles by itself once the hosts hear each other. */
   async #settled(host: FaultHost, id: string, withinMs: number, signal: AbortSignal) {
     const settled = new Set(["completed", "aborted", "refused", "lost"]);
-    await waitFor(
-      async () => {
-        const { phase, ended } = await host.status(id);
-        return ended && settled.has(phase);
-      },
-      "the end of the move",
-      SETTLE_MS + withinMs,
-      signal,
-    );
-    return await host.status(id);
+    const done = async () => {
+      const { phase, ended } = await host.status(id);
+      return ended && settled.has(phase);
+    };
+    const inTime = await came(done, SETTLE_MS + withinMs, signal);
+    const { phase, report } = await host.status(id);
+    return { phase, report: inTime ? report : null };
   }
 
   /** Waits until both hosts are done, and puts the one with the guest first. */
