@@ -11,7 +11,7 @@ export interface RunOptions {
   readonly from?: number;
   /** Share of inputs that coverage looks at, 0..1. */
   readonly guided: number;
-  /** Before each input: its number and its bytes. */
+  /** Before each input: its number and its bytes; also when it is run once more, with the number of the last one. */
   readonly before?: (index: number, input: Uint8Array) => void;
 }
 
@@ -78,6 +78,7 @@ export function run(surface: Surface, options: RunOptions): RunResult {
     const fresh = new Set(coverage.take());
     // Which of them it was is found by running them again, one by one.
     for (const input of fresh.size > 0 ? batch.filter(isSmall) : []) {
+      options.before?.(index - 1, input);
       attempt(surface, input);
       if (!coverage.ranAny(fresh)) continue;
       if (corpus.small.length < CORPUS_MAX) corpus.small.push(Uint8Array.from(input));

@@ -9,7 +9,7 @@ export interface WatchedWork {
   readonly seed: number;
   readonly from: number;
   readonly guided: number;
-  /** i32: number of the input, its length, the thread's id. */
+  /** i32: number of the input, its length, the thread's id, how many were begun. */
   readonly state: SharedArrayBuffer;
   readonly input: SharedArrayBuffer;
 }
@@ -23,6 +23,8 @@ const INPUT_BYTES_MAX = 512 * 1024;
 /** CPU time of one input, that is: on a busy machine a thread may get none for seconds. */
 const HANG_MS = 1000;
 const LOOK_MS = 250;
+/** Each costs a new thread: who has so many has enough to do. */
+const DEATHS_MAX = 10;
 /** Kept beside what the corpus takes. */
 const GROWTH_BYTES_MAX = 64 * 2 ** 20;
 const HEAP_MB = 512;
@@ -48,6 +50,7 @@ export async function watched(
       findings.push({ input: end.input, what: end.what });
       sum.inputs += end.at + 1 - from;
       from = end.at + 1;
+      if (findings.length === DEATHS_MAX) break;
       continue;
     }
     const { result } = end;
@@ -71,7 +74,7 @@ type Ended =
 function once(options: Omit<WatchedWork, "state" | "input">, told: (done: number) => void): Promise<Ended> {
   const work: WatchedWork = {
     ...options,
-    state: new SharedArrayBuffer(12),
+    state: new SharedArrayBuffer(16),
     input: new SharedArrayBuffer(INPUT_BYTES_MAX),
   };
   const state = new Int32Array(work.state);
@@ -80,7 +83,7 @@ function once(options: Omit<WatchedWork, "state" | "input">, told: (done: number
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
   });
   const { promise, resolve } = Promise.withResolvers<Ended>();
-  let last = { index: -1, cpuMs: 0 };
+  let last = { begun: 0, cpuMs: 0 };
   let cpuMs = 0;
   const died = (what: string) => {
     const input = new Uint8Array(work.input).slice(0, Atomics.load(state, 1));
@@ -88,10 +91,11 @@ function once(options: Omit<WatchedWork, "state" | "input">, told: (done: number
   };
   const timer = setInterval(() => {
     cpuMs = cpuOf(Atomics.load(state, 2)) ?? cpuMs;
-    const index = Atomics.load(state, 0);
-    told(index);
-    if (index !== last.index) last = { index, cpuMs };
-    else if (state[2] !== 0 && index > 0 && cpuMs - last.cpuMs > HANG_MS) {
+    const begun = Atomics.load(state, 3);
+    told(Atomics.load(state, 0));
+    // Before the first there is the code to be loaded.
+    if (begun === 0 || begun !== last.begun) last = { begun, cpuMs };
+    else if (cpuMs - last.cpuMs > HANG_MS) {
       died(`hangs: more than ${HANG_MS} ms of CPU time`);
       void worker.terminate();
     }

@@ -28,10 +28,11 @@ let warmBytes = 0;
 const result = run(surfaceOf(work.surface), {
   ...work,
   before(index, bytes) {
-    if (index === warmAt) warmBytes = heldBytes();
+    if (index === warmAt && warmBytes === 0) warmBytes = heldBytes();
     input.set(bytes.subarray(0, input.length));
     Atomics.store(state, 1, Math.min(bytes.length, input.length));
     Atomics.store(state, 0, index);
+    Atomics.add(state, 3, 1);
   },
 });
 parentPort!.postMessage({ ...result, grownBytes: heldBytes() - warmBytes });

@@ -92,11 +92,6 @@ export class TargetStream implements StreamHandler {
     if (resume !== undefined) this.#resume(resume);
   }
 
-  /** The guest's device sections, as far as they can be told: for later streams of the same machine. */
-  get devices(): readonly string[] {
-    return this.#reader.devices;
-  }
-
   /** CPU time of decoding `pages` frames, ms. */
   get decodeMs(): number {
     return this.#ram?.pages.decodeMs ?? 0;

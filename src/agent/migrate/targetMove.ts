@@ -11,7 +11,7 @@ import {
   targetStart,
   targetStep,
 } from "../../migration/mod.ts";
-import type { Monitor } from "../../qemu/mod.ts";
+import { type Monitor, memoryBytesOf } from "../../qemu/mod.ts";
 import type { RamSection, RelayEvent, TargetRelayOptions } from "../../relay/mod.ts";
 import { giveBack, setBalloonMode } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
@@ -37,6 +37,8 @@ const LISTEN_MS = 30_000;
 /** How long an ending agent waits for a move to be undone or to end. */
 const STOP_MS = 5_000;
 const POLL_MS = 50;
+/** What a guest announces beside its memory: firmware, option ROMs, memory of devices. */
+const OTHER_RAM_BYTES = 256 * 2 ** 20;
 /** How often QEMU is asked what a relay brings that tells nothing itself. */
 const LOOK_MS = 250;
 /** How long a relay may outlive its move. */
@@ -297,6 +299,7 @@ export class TargetMove {
       ...{ side: "target", listen: `${host}:${port}`, ticketOnceWithinMs: ticketMs },
       ...relayTrust(this.#context, this.by),
       ...{ reconnectForMs: RECONNECT_MS, postcopyReconnectForMs, ...how },
+      limits: { ramBytesMax: memoryBytesOf(this.#order.spec) + OTHER_RAM_BYTES },
     });
   }
 
