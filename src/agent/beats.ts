@@ -32,6 +32,12 @@ export class Beats {
     for (const window of this.#windows) window.add(beat);
   }
 
+  /** Lets go of all that are kept; their number and open windows stay. */
+  forget(): void {
+    this.#ring.length = 0;
+    this.#next = 0;
+  }
+
   /** Kept beats that arrived at this monotonic time or later, oldest first. */
   since(monoMs: number): Beat[] {
     const full = this.#ring.length === this.#keptMax;

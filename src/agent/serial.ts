@@ -10,6 +10,8 @@ const LINE_BYTES_MAX = 4096;
 /** QEMU appends for as long as the VM runs; at a heartbeat each 10 ms that is 170 MB a day. */
 const LOG_BYTES_MAX = 16 * 2 ** 20;
 const LOG_CHECK_MS = 60_000;
+/** The report of the move that ended with the guest's going, or of the one before, may still ask for its beats. */
+const BEATS_REST_MS = 30_000;
 
 /** The path of the console's socket and of the log that QEMU keeps of it. */
 export interface SerialPaths {
@@ -77,6 +79,8 @@ export class Serial implements SerialWatch {
   close(): void {
     clearInterval(this.#logCheck);
     this.#socket.destroy();
+    // Moves that have ended are remembered, and their VMs with them: 100 times 6 MB of beats would be too much.
+    setTimeout(() => this.#beats.forget(), BEATS_REST_MS).unref();
   }
 
   #read(chunk: Buffer): void {

@@ -26,6 +26,14 @@ const clock = { wallMs: () => ++wallMs, monoMs: () => 0 };
 const beat = (monoMs: number) => ({ seq: monoMs, guestMs: monoMs, wallMs: monoMs, monoMs });
 
 describe("heartbeats", () => {
+  it("are let go of when told, and their number stays", () => {
+    const beats = new Beats(4);
+    for (let ms = 1; ms <= 6; ms++) beats.add(beat(ms));
+    beats.forget();
+    assert.deepEqual([beats.last, beats.total, beats.since(0)], [null, 6, []]);
+    beats.add(beat(7));
+    assert.deepEqual([beats.last?.seq, beats.total, beats.since(0).length], [7, 7, 1]);
+  });
   it("are kept newest first out, oldest first forgotten", () => {
     const beats = new Beats(4);
     for (let ms = 1; ms <= 6; ms++) beats.add(beat(ms));

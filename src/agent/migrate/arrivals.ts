@@ -1,11 +1,14 @@
 import { GodwitError, type WireError } from "../../errors/mod.ts";
-import type { TargetPhase } from "../../migration/mod.ts";
+import { type TargetPhase, targetSettled } from "../../migration/mod.ts";
 import { DEFAULT_QEMU } from "../../qemu/mod.ts";
 import type { AgentContext } from "../context.ts";
 import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
 import { precheckTarget } from "./precheck.ts";
 import type { TargetRecord } from "./records.ts";
 import { type LeftArrival, TargetMove } from "./targetMove.ts";
+
+/** Settled moves that are still remembered with their figures; their phases are in the history. */
+const KEPT_MAX = 100;
 
 /** Below the asking side's limit for one call. */
 const DECIDE_MS = 2_000;
@@ -34,6 +37,7 @@ export class Arrivals {
     if (this.#refused.has(order.id)) throw new GodwitError("CANCELLED", {});
     const move = new TargetMove(context, order);
     this.#moves.set(order.id, move);
+    this.#forgetOld();
     return move.prepare();
   }
 
@@ -95,6 +99,13 @@ export class Arrivals {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#moves.values()].map((move) => move.stop()));
+  }
+
+  #forgetOld(): void {
+    for (const [id, { phase }] of this.#moves) {
+      if (this.#moves.size <= KEPT_MAX) return;
+      if (targetSettled(phase)) this.#moves.delete(id);
+    }
   }
 
   #recorded(id: string): TargetPhase {
