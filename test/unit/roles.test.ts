@@ -12,12 +12,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import pino from "pino";
-import { plainPeer } from "../../src/agent/caller.ts";
+import { Bus } from "../../src/agent/bus.ts";
+import { plainPeer, socketOwner } from "../../src/agent/caller.ts";
+import { systemClock } from "../../src/agent/clock.ts";
 import { guard } from "../../src/agent/guard.ts";
 import { makeHttp } from "../../src/agent/http.ts";
 import { type Agent, type AuditEntry, type AuditVerdict, runAgent } from "../../src/agent/mod.ts";
 import { Rates } from "../../src/agent/rates.ts";
 import { checkRole, ROLES, type Role, RULES, ruleOf } from "../../src/agent/roles.ts";
+import { eventRoutes } from "../../src/agent/routes/events.ts";
 import { AgentClient } from "../../src/cli/client.ts";
 import { isGodwitError } from "../../src/errors/mod.ts";
 import { type Identity, issue, makeAuthority, openTls } from "../../src/trust/mod.ts";
@@ -284,6 +287,34 @@ describe("limits", () => {
     for (const stream of open) stream.close();
     for (let tries = 0; (await codeOf(viewer.events().then((s) => s.close()))) !== "ok"; tries++)
       assert(tries < 200, "room again");
+  });
+
+  it("drop a reader of events that does not read, with a last line that says so, and no other", async () => {
+    const fastify = makeHttp(pino({ level: "silent" }));
+    const none = { write: () => undefined, add: () => undefined };
+    const bus = new Bus(systemClock);
+    guard(fastify, { identify: socketOwner, audit: none, refusals: none, clock: systemClock });
+    fastify.register(async (routes) => eventRoutes(routes, bus));
+    const path = at("events.sock");
+    await fastify.listen({ path });
+    const [slow, quick] = await Promise.all([0, 1].map(() => new AgentClient(path).events()));
+    const seen: number[] = [];
+    const reading = (async () => {
+      for await (const { seq } of quick!.events) seen.push(seq);
+    })();
+    // More than is held for one reader and fits into the sockets' own memory.
+    const words = "x".repeat(10_000);
+    for (let n = 1; n <= 300; n++) {
+      bus.emit("words", { words });
+      while (seen.length < n) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const types: string[] = [];
+    for await (const { type } of slow!.events) types.push(type);
+    assert.equal(types.at(-1), "events.dropped");
+    assert(types.length < 300, `${types.length} lines were held`);
+    quick!.close();
+    await reading;
+    await fastify.close();
   });
 
   it("refuse a body that is too long and headers that are", async () => {

@@ -6,7 +6,7 @@ import type { EventBus } from "../context.ts";
 import { EVENT_STREAMS_MAX, EVENT_STREAMS_PER_CALLER_MAX, EVENT_UNREAD_BYTES_MAX } from "../httpLimits.ts";
 
 /** So long a reader that was dropped has to take what was written for it, the last line included. */
-const LAST_WORDS_MS = 2_000;
+const LAST_WORDS_MS = 5_000;
 
 /**
  * GET /v1/events: one JSON object a line, from now on, until the reader goes away. Errors: TOO_MANY.
