@@ -44,7 +44,7 @@ export interface RigGuest {
   readonly nics?: VmSpecInput["nics"];
   readonly disks?: VmSpecInput["disks"];
   readonly balloon?: VmSpecInput["balloon"];
-  /** How long the boot may take. Default a minute. */
+  /** How long the boot may take: 3 s, or minutes beside much else. Default three minutes. */
   readonly bootMs?: number;
 }
 
@@ -84,7 +84,7 @@ export async function startGuest(guest: RigGuest, oracle: RigEar): Promise<RigVm
   const spec = parseSpec({ ...rigSpec(guest), qemu: { binary, args: [...args] } });
   const rig = await launch({ mode: "run", spec }, guest.qemu, oracle);
   try {
-    await until(() => oracle.ready, guest.bootMs ?? 60_000, "the guest's workload to start", oracle);
+    await until(() => oracle.ready, guest.bootMs ?? 180_000, "the guest's workload to start", oracle);
   } catch (error) {
     await rig.stop();
     throw error;

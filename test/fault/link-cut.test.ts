@@ -21,7 +21,7 @@ import {
 
 const CUT_MS = 2000;
 /** About three seconds for all of this guest's memory, and the cut comes after less than one. */
-const BYTES_PER_SEC = 25e6;
+const BYTES_PER_SEC = 20e6;
 const INTO_THE_MOVE_MS = 600;
 const { qemus } = artefacts();
 
@@ -30,8 +30,8 @@ for (const qemu of qemus) {
     const oracle = new GuestOracle();
     let home: RigVm;
     before(async () => {
-      const workload = { setMib: 16, pagesPerSec: 200 };
-      home = await startGuest({ qemu, memoryMib: 128, workload }, oracle);
+      const workload = { setMib: 8, pagesPerSec: 200 };
+      home = await startGuest({ qemu, memoryMib: 96, workload }, oracle);
     });
     after(() => home?.stop());
 

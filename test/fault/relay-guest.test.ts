@@ -31,7 +31,7 @@ import { arrivesInSpite } from "./relay-arrivals.ts";
 const LIMIT = { timeout: 120_000 };
 /** Slow enough that a move of this guest is in its first pass for some seconds. */
 const SLOW = 6e6;
-const GUEST = { memoryMib: 128, workload: { setMib: 16, pagesPerSec: 200 } };
+const GUEST = { memoryMib: 96, workload: { setMib: 8, pagesPerSec: 200 } };
 const { qemus } = artefacts();
 const [older] = qemus;
 assert.ok(older);

@@ -14,7 +14,7 @@ import { guestSpec, Host, startGuest, until, verified } from "../tools/pair.ts";
 
 /** Slow enough that there is time to do something to a move under way: it would take a dozen seconds. */
 const SLOW_BYTES_PER_SEC = 6_000_000;
-const GUEST = { name: "guest", memoryMib: 128, setMib: 16 };
+const GUEST = { name: "guest", memoryMib: 96, setMib: 8 };
 const { qemus } = artefacts();
 const [older, newer] = qemus;
 

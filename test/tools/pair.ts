@@ -25,6 +25,7 @@ export interface HostOptions {
   /** The folder of its certificates. */
   readonly tls?: string;
   readonly ticketMs?: number;
+  readonly relayPorts?: string;
 }
 
 /** One agent, spoken to over its socket as any client does. */
@@ -41,7 +42,7 @@ export class Host {
     this.#log = log;
   }
 
-  static async start({ name, qemu, watch, tls, ticketMs }: HostOptions): Promise<Host> {
+  static async start({ name, qemu, watch, tls, ticketMs, relayPorts }: HostOptions): Promise<Host> {
     const dir = mkdtempSync(join(tmpdir(), "gw-"));
     const logPath = join(dir, "agent.log");
     const { binary, args } = qemu;
@@ -49,7 +50,7 @@ export class Host {
       host: name,
       stateDir: join(dir, "s"),
       peer: "127.0.0.1:0",
-      ...{ qemu: { binary, args }, tls, ticketMs },
+      ...{ qemu: { binary, args }, tls, ticketMs, relayPorts },
       log: pino(
         { level: "debug" },
         {
@@ -143,7 +144,7 @@ export async function startGuest(host: Host, options: GuestOptions): Promise<voi
 }
 
 /** Waits for so many more passes of the oracle on this host, and for no difference at all. */
-export async function verified(host: Host, name: string, passes: number, timeoutMs = 90_000): Promise<void> {
+export async function verified(host: Host, name: string, passes: number, timeoutMs = 180_000): Promise<void> {
   const before = (await host.vm(name)).oracle?.verified ?? 0;
   await until(
     async () => {
