@@ -69,8 +69,18 @@ async function moveAndDie(
   return id;
 }
 
+/** Its end; on a busy machine there may be doubt before it. */
 async function ended(id: string): Promise<Status> {
-  await until(async () => (await from.status(id).catch(() => null))?.ended === true, "the end", WAIT_MS);
+  const over = ({ ended, report }: Status) => ended && report?.status !== "inDoubt";
+  const status = () => from.status(id).catch(() => null); // nobody answers before the agent has started again
+  await until(
+    async () => {
+      const now = await status();
+      return now !== null && over(now);
+    },
+    "the end",
+    WAIT_MS,
+  );
   return from.status(id);
 }
 
