@@ -19,7 +19,7 @@ const BYTES_PER_SEC = 8_000_000;
 const SLOW_BYTES_PER_SEC = 1_000;
 const SLOW_MS = 10_000;
 /** How long a disk stays full or descriptors are few, when the move does not end before. */
-const SHORTAGE_MS = 15_000;
+const SHORTAGE_MS = 60_000;
 const DISK_BYTES = 16 << 20;
 const HOUR_MS = 3_600_000;
 const SIDES = ["source", "target"] as const;
