@@ -37,6 +37,8 @@ export function judge(
   const phase = status?.phase;
   const killed = (what: string) => happened.has(`kill ${what}` as FaultKind);
   const agentDied = killed("source agent") || killed("target agent");
+  // Without room on the disk a report lives no longer than its agent.
+  if (status === undefined && killed("source agent") && happened.has("disk full at source")) return undefined;
   if (status === undefined) return ["no_status", "nothing tells how the move ended"];
   if (phase === "inDoubt") {
     // An agent that comes back in the middle of a move cannot know; anything else is asked until it is answered.
@@ -66,6 +68,7 @@ export function judge(
     case "lost":
       if (runs.source) return ["untrue", "said lost, and the source's guest runs"];
       if (killed("source qemu") || killed("target qemu") || agentDied) return undefined;
+      if (source?.outgoing?.stuck) return undefined;
       return ["lost", `nothing that a guest needs was killed: ${JSON.stringify(status.report?.["error"])}`];
     default:
       return ["not_settled", `the phase ${phase} is no end`];

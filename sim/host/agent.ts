@@ -29,7 +29,6 @@ export interface AgentWatch extends RelayWatch {
 }
 
 const TICKET_MS = 60_000;
-const takeUp: (...args: never[]) => Promise<void> = settleLeftOver;
 /** An agent here is killed or goes on: none ends in order. */
 const ENDS = new AbortController();
 
@@ -55,7 +54,7 @@ export class SimAgent {
     simulation.schedule(
       0,
       () => {
-        void takeUp(this.context as never, this as never, ENDS.signal as never).then(() => {
+        void settleLeftOver(this.context, this, ENDS.signal).then(() => {
           this.ready = true;
         });
       },

@@ -31,7 +31,8 @@ export class SimVms implements VmRegistry {
   constructor(store: VmStore) {
     this.#store = store;
     for (const [name, record] of store.records)
-      if (record.qemu.process.alive) this.#vms.set(name, this.#open(name, record));
+      if (record.qemu.hangs) continue;
+      else if (record.qemu.process.alive) this.#vms.set(name, this.#open(name, record));
       else store.records.delete(name);
   }
 
@@ -105,9 +106,20 @@ export class SimVms implements VmRegistry {
   async takeOver(name: string): Promise<Vm | null> {
     const record = this.#store.records.get(name);
     if (record === undefined || !record.qemu.process.alive) return null;
-    const vm = this.find(name) ?? this.#open(name, record);
+    const known = this.find(name);
+    // A monitor is opened with the main loop's help.
+    if (known === null && record.qemu.hangs) {
+      await sleep(10_000);
+      throw new GodwitError("QMP_TIMEOUT", { command: "connect", timeoutMs: 10_000 });
+    }
+    const vm = known ?? this.#open(name, record);
     this.#vms.set(name, vm);
     return vm;
+  }
+
+  async endIncoming(name: string): Promise<void> {
+    const record = this.#store.records.get(name);
+    if (record?.incoming) record.qemu.process.die();
   }
 
   claim(name: string, purpose: string): () => void {

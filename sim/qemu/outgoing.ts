@@ -75,6 +75,11 @@ export class Outgoing {
     return !OVER.has(this.status);
   }
 
+  /** 7.2 that has lost its connection behind the END: it can neither be continued nor cancelled, by anybody. */
+  get stuck(): boolean {
+    return this.#inPostcopy && this.#endWritten && !this.#qemu.modern && this.#shut === undefined;
+  }
+
   info(): object {
     const { memory } = this.#qemu;
     if (this.status === "setup") return { status: this.status };

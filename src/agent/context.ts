@@ -102,6 +102,11 @@ export interface VmRegistry {
    * Errors: those of its monitor while it lives and does not answer.
    */
   takeOver(name: string): Promise<Vm | null>;
+  /**
+   * Ends a QEMU that an agent before this one started for a guest to come, by SIGKILL: for one that does not answer, and
+   * whose guest has not run. Does nothing where there is none, or it is no longer only a guest to come.
+   */
+  endIncoming(name: string): Promise<void>;
   /** Takes the VM for one purpose ("migration m-123"); returns the release. Errors: VM_UNKNOWN, VM_BUSY naming who has it. */
   claim(name: string, purpose: string): () => void;
 }

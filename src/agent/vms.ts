@@ -14,7 +14,9 @@ import {
   type QemuCommand,
   type ResolvedSpec,
   type RunningVm,
+  readRecord,
   reopenVm,
+  signal,
   stopVm,
   type VmSpec,
   vmPaths,
@@ -138,6 +140,13 @@ export class Vms implements VmRegistry {
     this.#with.log.warn({ vm: name, qemuSays: logTail(vmPaths(dir).log) }, "VM has ended meanwhile");
     rmSync(dir, { recursive: true, force: true });
     return null;
+  }
+
+  async endIncoming(name: string): Promise<void> {
+    const record = readRecord(this.dirOf(name));
+    if (!record?.incoming || record.process === null) return;
+    signal(record.process, "SIGKILL");
+    await waitForExit(record.process, END_MS);
   }
 
   /** Lets go of all VMs; they go on. */

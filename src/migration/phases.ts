@@ -64,9 +64,9 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
   handover: {
     about: "Post-copy begins. Our own `stop` keeps the source still, the target may start by itself.",
     to: {
-      postcopy: "package loaded: the target may run",
+      postcopy: "package loaded: the target may run; or the link is lost, and the target says that it may",
       loaded: "the last pass was quicker: target loaded, digests equal",
-      undoing: "failure or digests differ",
+      undoing: "failure or digests differ; or the link is lost, and the target says discarded",
       lost: "source QEMU died",
     },
   },
@@ -89,7 +89,7 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
   postcopy: {
     about: "The target runs, pages are still missing there. No way back.",
     to: {
-      completed: "every page has arrived",
+      completed: "every page has arrived, and the target says running",
       recovering: "a relay, or the target QEMU's connection, is lost",
       aborting: "target says discarded (its agent restarted before the guest ran); or by order",
       lost: "target QEMU died, or digests differ",

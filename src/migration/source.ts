@@ -2,7 +2,13 @@
 import { GodwitError, type WireError } from "../errors/mod.ts";
 import type { Barrier } from "../stream/mod.ts";
 import { assert } from "./assert.ts";
-import { SOURCE_EDGES, SOURCE_MAY_RUN, type SourcePhase, type TargetPhase } from "./phases.ts";
+import {
+  SOURCE_EDGES,
+  SOURCE_MAY_RUN,
+  type SourcePhase,
+  TARGET_MAY_RUN,
+  type TargetPhase,
+} from "./phases.ts";
 import { mayUsePostcopy, type Plan, startsInPostcopy, stopsFirst } from "./strategy.ts";
 
 export interface SourceState {
@@ -342,8 +348,20 @@ function handover(state: SourceState, event: SourceEvent): Step {
     return [state, ["hurryStream"]];
   if (event.type === "targetLoaded") return loaded(state);
   if (event.type === "sourceGone") return lost(state, event.error);
+  // The relays await a lost link without end here, also where there is no relay at the target any more.
+  if (event.type === "linkLost") return [state, ["askLater"]];
+  if (event.type === "askAgain") return [state, state.linkDown ? ["askTarget"] : []];
+  if (event.type === "targetSays") return heardInHandover(state, event.phase);
   const error = failure(event);
   return error ? askDiscard(state, error) : [state, []];
+}
+
+function heardInHandover(state: SourceState, phase: TargetPhase | undefined): Step {
+  if (phase === "discarded") return askDiscard(state, TARGET_DISCARDED);
+  const asksOn: readonly SourceEffect[] = state.linkDown ? ["askLater"] : [];
+  return phase !== undefined && TARGET_MAY_RUN.has(phase)
+    ? [{ ...state, phase: "postcopy" }, asksOn]
+    : [state, asksOn];
 }
 
 function releasing(state: SourceState, event: SourceEvent): Step {
@@ -388,8 +406,9 @@ function postcopy(state: SourceState, event: SourceEvent): Step {
     case "targetLoaded":
       return [state, ["releaseShut"]];
     case "relayEnded":
-      // SHUT(0) is the target QEMU's own word that it has every page.
-      return event.error === null || state.delivered ? completed(state) : recover(state);
+      // SHUT(0) is the target QEMU's own word that it has every page; whether its guest may run its agent alone can say.
+      if (event.error !== null && !state.delivered) return recover(state);
+      return [{ ...state, delivered: true, linkDown: true }, ["askTarget"]];
     case "linkLost":
       return [state, ["askLater"]];
     case "askAgain":
@@ -397,7 +416,7 @@ function postcopy(state: SourceState, event: SourceEvent): Step {
       return [state, state.linkDown ? ["askTarget"] : []];
     case "targetSays":
       if (event.phase === "interrupted") return recover(state);
-      if (event.phase === "postcopy" && !state.carrying) return recover(state);
+      if (event.phase === "postcopy" && !state.carrying && !state.delivered) return recover(state);
       if (event.phase === "running") return completed(state);
       if (event.phase === "lost") return lost(state, CARRIER_LOST);
       if (event.phase === "discarded") return neverRan(state);

@@ -195,7 +195,9 @@ test("post-copy that lost its relay is recovered, again and again, until it cann
   assert.deepEqual(sourceStep(again.state, { type: "recoverAgain" })[1], ["recover"]);
   const [back] = sourceStep(again.state, { type: "recovered" });
   assert.equal(back.phase, "postcopy");
-  assert.equal(sourceStep(back, { type: "relayEnded", error: null })[0].phase, "completed");
+  const [over, asksWhether] = sourceStep(back, { type: "relayEnded", error: null });
+  assert.deepEqual([over.phase, asksWhether], ["postcopy", ["askTarget"]]);
+  assert.equal(sourceStep(over, { type: "targetSays", phase: "running" })[0].phase, "completed");
   const ends = [
     [{ type: "targetSays", phase: "running" }, "completed"],
     [{ type: "targetSays", phase: "lost" }, "lost"],
@@ -207,6 +209,35 @@ test("post-copy that lost its relay is recovered, again and again, until it cann
   assert.deepEqual([dead.phase, asks], ["recovering", ["recoverLater"]]);
   assert.equal(sourceStep(dead, { type: "targetSays", phase: "interrupted" })[0].phase, "lost");
   assert.equal(sourceStep(dead, { type: "targetSays", phase: "running" })[0].phase, "completed");
+});
+
+test("whether the guest runs at the target is for its agent to say, also when every page has arrived", () => {
+  const plan: Plan = { ...PRECOPY, strategy: "postcopy" };
+  const events: SourceEvent[] = [{ type: "postcopy" }, { type: "guestHeld" }, { type: "packageLoaded" }];
+  const there: SourceEvent[] = [{ type: "targetLoaded" }, { type: "relayEnded", error: ERROR }];
+  const { state, effects } = source(plan, ...TO_PRECOPY, ...events, ...there);
+  assert.deepEqual([state.phase, effects.at(-1)], ["postcopy", "askTarget"]);
+  const says = (phase: TargetPhase | undefined) => sourceStep(state, { type: "targetSays", phase });
+  assert.equal(says("running")[0].phase, "completed");
+  // It could not record its commit: the guest never ran there, and the source still has all of it.
+  assert.equal(says("discarded")[0].phase, "aborting");
+  for (const phase of ["committed", "postcopy", undefined] as const)
+    assert.deepEqual([says(phase)[0].phase, says(phase)[1]], ["postcopy", ["askLater"]]);
+});
+
+test("a link that is lost in the handover may be lost for good: the target is asked", () => {
+  const plan: Plan = { ...PRECOPY, strategy: "postcopy" };
+  const events: SourceEvent[] = [{ type: "postcopy" }, { type: "guestHeld" }, { type: "linkLost" }];
+  const { state, effects } = source(plan, ...TO_PRECOPY, ...events);
+  assert.deepEqual([state.phase, effects.at(-1)], ["handover", "askLater"]);
+  assert.deepEqual(sourceStep(state, { type: "askAgain" })[1], ["askTarget"]);
+  const says = (phase: TargetPhase | undefined) => sourceStep(state, { type: "targetSays", phase });
+  assert.deepEqual([says("discarded")[0].phase, says("discarded")[1]], ["undoing", ["askDiscard"]]);
+  assert.deepEqual([says("interrupted")[0].phase, says("interrupted")[1]], ["postcopy", ["askLater"]]);
+  for (const phase of ["loading", undefined] as const)
+    assert.deepEqual([says(phase)[0].phase, says(phase)[1]], ["handover", ["askLater"]]);
+  const [back] = sourceStep(state, { type: "linkResumed" });
+  assert.deepEqual(sourceStep(back, { type: "askAgain" })[1], []);
 });
 
 test("while the link is down in post-copy the target is asked whether its relay still is", () => {
@@ -333,7 +364,7 @@ test("a relay that outlived its agent is left to its work; where there is none t
     sourceStep(state, { type: "targetSays", phase });
   const [carried, waits] = says(sourceAgain("postcopy", { carrying: true }).state, "postcopy");
   assert.deepEqual([carried.phase, waits], ["postcopy", ["askLater"]]);
-  const [alone, recovers] = says(sourceAgain("postcopy").state, "postcopy");
+  const [alone, recovers] = says({ ...sourceAgain("postcopy").state, delivered: false }, "postcopy");
   assert.deepEqual([alone.phase, recovers], ["recovering", ["recover"]]);
   const [undone] = says(sourceAgain("postcopy").state, "discarded");
   assert.equal(undone.phase, "aborting", "the target's agent restarted before its guest ran");

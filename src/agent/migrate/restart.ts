@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { isGodwitError } from "../../errors/mod.ts";
-import { targetSettled } from "../../migration/mod.ts";
+import { TARGET_MAY_RUN, targetSettled } from "../../migration/mod.ts";
 import { giveBack } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import type { Arrivals } from "./arrivals.ts";
@@ -78,6 +78,8 @@ async function look(
     } catch (error) {
       if (!isGodwitError(error)) throw error;
       context.log.warn({ err: error, vm: name }, "its QEMU does not answer; asking again");
+      // Its main loop may wait for a page that nobody will bring: what has never run is not waited for.
+      if (side === "target" && !TARGET_MAY_RUN.has(state.phase)) await context.vms.endIncoming(name);
       await sleep(TRY_AGAIN_MS, undefined, { signal }).catch(() => undefined);
     }
   }

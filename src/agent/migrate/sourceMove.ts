@@ -46,6 +46,7 @@ import { SourceQemu } from "./sourceQemu.ts";
 import { endOfPrecopy, Steering } from "./steering.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
+import { untilHeard } from "./untilHeard.ts";
 
 /** QEMU turns to post-copy within a PART section, 50 ms; should it not, its stream must flow again. */
 const SLOW_MS_MAX = 300;
@@ -80,6 +81,7 @@ export class SourceMove {
   /** null: the agent before us saw to it. */
   readonly #balloon: DepartingBalloon | null;
   readonly #cancelled = new AbortController();
+  readonly #ends = new AbortController();
   #ticket = newTicket();
   readonly #startedAtMs: number;
   readonly #startedAtMonoMs: number;
@@ -231,6 +233,7 @@ export class SourceMove {
     const leaves = () => this.#told || this.phase === "inDoubt" || (!ours && NO_WAY_BACK.has(this.phase));
     while (!leaves() && patient()) await sleep(POLL_MS);
     this.#ended = true;
+    this.#ends.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     if (this.#relay instanceof OrphanRelay) this.#relay.letGo();
     else await this.#stopRelay();
@@ -463,13 +466,9 @@ export class SourceMove {
     this.dispatch({ type: "targetSays", phase: await askArbiter(question, this.#log, () => this.#ended) });
   }
 
-  /** The target need not hear it: without commit it never runs, and without a relay it gives up by itself. */
-  async #discardTarget(): Promise<void> {
-    try {
-      await this.#peer.discard(this.id, this.#error());
-    } catch (error) {
-      this.#log.info({ err: error }, "the target was not told to discard");
-    }
+  /** Without commit it never runs; but one that has loaded everything waits for our word, with the guest's name. */
+  #discardTarget(): Promise<void> {
+    return untilHeard(() => this.#peer.discard(this.id, this.#error()), this.#log, this.#ends.signal);
   }
 
   async #stopRelay(): Promise<void> {
