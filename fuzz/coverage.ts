@@ -41,7 +41,9 @@ export class Coverage {
 
   /** Whether any of these blocks was run since the last call. */
   ranAny(of: ReadonlySet<string>): boolean {
-    return !this.#ran().isDisjointFrom(of);
+    const ran = this.#ran();
+    for (const block of of) if (ran.has(block)) return true;
+    return false;
   }
 
   /** From now on code runs as fast as otherwise. */

@@ -101,7 +101,7 @@ function once(options: Omit<WatchedWork, "state" | "input">, told: (done: number
     }
   }, LOOK_MS);
   worker.on("message", (result) => resolve({ result, cpuSec: cpuMs / 1000 }));
-  worker.on("error", (error) => died(`ends the thread: ${error.message}`));
+  worker.on("error", (error: unknown) => died(`ends the thread: ${String(error)}`));
   worker.on("exit", (code) => died(`ends the thread with ${code}`));
   return promise.finally(() => clearInterval(timer));
 }
