@@ -1,6 +1,6 @@
 /** What runs out or goes wrong without anybody dying: the line, the disk, descriptors, the clock. */
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AgentHost, Status } from "./agentHost.ts";
@@ -154,10 +154,12 @@ function tryWrite(file: number, bytes: Buffer): boolean {
 const fillerOf = (host: AgentHost): string => join(host.seen(host.stateDir), "filler");
 const empty = (host: AgentHost): void => rmSync(fillerOf(host), { force: true });
 
-/** So many descriptors more than the agent has now, or as many as there may be. */
+/** So many descriptors more than the agent has now; null: as many as there may be. */
 function limitDescriptors(host: AgentHost, more: number | null): void {
   const { agentPid } = host.marks;
-  const limit = more === null ? 65_536 : readdirSync(`/proc/${agentPid}/fd`).length + more;
+  const limits = readFileSync(`/proc/${agentPid}/limits`, "utf8");
+  const most = /^Max open files +\S+ +(\d+)/m.exec(limits)![1]!;
+  const limit = more === null ? most : readdirSync(`/proc/${agentPid}/fd`).length + more;
   execFileSync("prlimit", ["--pid", `${agentPid}`, `--nofile=${limit}:`]);
 }
 
