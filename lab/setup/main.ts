@@ -17,6 +17,7 @@ import { guestInitrd } from "./guest.ts";
 import { guestParts } from "./kernel.ts";
 import { loadImages } from "./loads.ts";
 import { backportedQemu, systemQemu } from "./qemu.ts";
+import { fetchTcpdump } from "./tcpdump.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,6 +33,7 @@ try {
   const system = await systemQemu();
   const newer = await backportedQemu({ fetch: values.tests || values.bench });
   if (values.tests || values.bench) await fetchChromium();
+  if (values.tests) await fetchTcpdump();
   const { kernel, busybox } = await guestParts();
   const initrd = await guestInitrd(kernel, busybox);
   const loads = await loadImages(initrd, { fetch: values.tests || values.bench });

@@ -34,16 +34,28 @@ export class Host {
   readonly #dir: string;
   readonly #agent: Agent;
   readonly #log: string;
+  readonly #options: HostOptions;
 
-  private constructor(name: string, dir: string, agent: Agent, log: string) {
-    this.name = name;
+  private constructor(options: HostOptions, dir: string, agent: Agent, log: string) {
+    this.name = options.name;
+    this.#options = options;
     this.#dir = dir;
     this.#agent = agent;
     this.#log = log;
   }
 
-  static async start({ name, qemu, watch, tls, ticketMs, relayPorts }: HostOptions): Promise<Host> {
-    const dir = mkdtempSync(join(tmpdir(), "gw-"));
+  static start(options: HostOptions): Promise<Host> {
+    return Host.#run(options, mkdtempSync(join(tmpdir(), "gw-")));
+  }
+
+  /** Its agent ends, and another one takes over its VMs. This object is of no use any more. */
+  async again(changed: Partial<HostOptions>): Promise<Host> {
+    await this.#agent.stop();
+    return Host.#run({ ...this.#options, ...changed }, this.#dir);
+  }
+
+  static async #run(options: HostOptions, dir: string): Promise<Host> {
+    const { name, qemu, watch, tls, ticketMs, relayPorts } = options;
     const logPath = join(dir, "agent.log");
     const { binary, args } = qemu;
     const agent = await runAgent({
@@ -61,7 +73,7 @@ export class Host {
         },
       ),
     });
-    return new Host(name, dir, agent, logPath);
+    return new Host(options, dir, agent, logPath);
   }
 
   get peer(): string {
