@@ -230,7 +230,9 @@ function runSession(input: Uint8Array): Verdict {
     const { receivedUpTo, releasedUpTo } = endpoint.point;
     assert(releasedUpTo <= receivedUpTo && delivered <= receivedUpTo, "each frame once and in order");
   } finally {
+    // Its timers end with it and its connection.
     endpoint.fail(new GodwitError("CANCELLED", {}));
+    wire.destroy("over");
     for (const one of kept) one.release();
   }
   return verdict;

@@ -350,7 +350,10 @@ export class TargetStream implements StreamHandler {
       this.#missing = new PageSet(this.#ram.numbers.total);
       this.#ram.pages.freeze();
     }
-    if (barrier === "end" && this.phase === RelayPhase.postcopy && this.#missing?.count !== 0)
+    // Nothing discarded: nothing is missing, and no page may come on top of the running guest's.
+    if (barrier === "package" && this.#ram !== undefined)
+      this.#missing ??= new PageSet(this.#ram.numbers.total);
+    if ((barrier === "end" || barrier === "devices") && (this.#missing?.count ?? 0) !== 0)
       throw new GodwitError("LINK_FRAME", { rule: "pages_missing_at_end" });
     if (barrier === "package") {
       this.phase = RelayPhase.postcopy;
