@@ -45,6 +45,17 @@ async function capabilities(vm: RigVm, names: readonly string[], state: boolean)
   });
 }
 
+/** Orders the move; false: this QEMU still takes down channels of the one before. */
+async function begun(source: RigVm, path: RelayPath): Promise<boolean> {
+  try {
+    await source.vm.monitor.execute("migrate", { uri: `unix:${path.path}` });
+    return true;
+  } catch (error) {
+    if (/duplicate yank instance/.test((error as Error).message)) return false;
+    throw error;
+  }
+}
+
 /** A QEMU like `source`'s, but with another machine, that waits for it. */
 function startOther(source: RigVm, change: Partial<ResolvedSpec>, qemu: QemuArtefact): Promise<RigVm> {
   const spec = { ...source.vm.spec, ...change };
@@ -256,7 +267,7 @@ for (const qemu of qemus) {
         await target.vm.monitor.execute("migrate-incoming", { uri: `unix:${target.incoming}` });
         await target.vm.monitor.execute("cont");
         await monitor.execute("migrate-set-parameters", { "max-bandwidth": SLOW });
-        await monitor.execute("migrate", { uri: `unix:${path.path}` });
+        await until(() => begun(source, path), 20_000, "QEMU to have let go of its channels before", oracle);
         await path.source.said(new RegExp(capability));
         // Newer ones open the second connection when post-copy begins; older ones have failed by now.
         if ((await status(source)) === "active" && capability === "postcopy-preempt") {
