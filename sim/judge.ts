@@ -1,6 +1,6 @@
 /** Whether a world that has come to rest ended well, and said what is true. */
 import type { MigrationStatusBody } from "../src/agent/api.ts";
-import { type TargetPhase, targetSettled } from "../src/migration/mod.ts";
+import { type SourcePhase, sourceSettled, type TargetPhase, targetSettled } from "../src/migration/mod.ts";
 import type { FaultKind } from "./faults/plan.ts";
 import type { World } from "./world.ts";
 
@@ -17,7 +17,8 @@ export function statusOf(world: World, id: string): MigrationStatusBody | undefi
 export function settled(world: World, id: string): boolean {
   const { b } = world.hosts;
   const status = statusOf(world, id);
-  if (status === undefined || !status.ended || status.phase === "inDoubt") return false;
+  // A move that was in doubt was told as ended then, and goes on: its phase says when it has.
+  if (status === undefined || !status.ended || !sourceSettled(status.phase as SourcePhase)) return false;
   if (b.agent?.process.alive !== true || !b.agent.ready) return false;
   const there = targetPhase(world, id);
   return there === undefined || targetSettled(there);

@@ -67,9 +67,11 @@ async function toTheEnd(world: World, happened: Set<FaultKind>): Promise<void> {
   const limits = { untilMs: QUIET_MS + REST_MS, stepsMax: STEPS_MAX };
   simulation.schedule(5, () => world.order(), OUTSIDE);
   arm(world, (fault) => happened.add(fault.what));
-  const rests = await simulation.run(() => restsNow(world), limits, check);
+  let rests = await simulation.run(() => restsNow(world), limits, check);
   if (simulation.broken !== undefined) return;
   const id = world.moveId;
+  // Nothing may be left to happen since the last look.
+  rests ||= id !== undefined && settled(world, id);
   if (id === undefined)
     return void (world.orderError ?? simulation.fail("not_ordered", "the move did not begin"));
   const problem = judge(world, id, happened, rests);

@@ -84,6 +84,11 @@ const RELAY_MOMENTS = [
   "relay.rescue:linkUp",
   "relay.rescue:recovered",
 ];
+/** The moments of a post-copy, which is short here. */
+const POSTCOPY_MOMENTS = [
+  ...["source:handover", "source:postcopy", "target:postcopy", "source:recovering", "target:interrupted"],
+  ...["relay.source:packageLoaded", "relay.target:packageLoaded", "relay.rescue:linkUp"],
+];
 const ALL_MOMENTS = [...MOMENTS, ...TARGET_MOMENTS, ...RELAY_MOMENTS];
 /** QEMUs die more rarely than what the subject is. */
 const COMMON = FAULTS.filter((fault) => !fault.endsWith("qemu"));
@@ -119,7 +124,7 @@ export function planOf(seed: number): Plan {
       forcePostcopy: random.chance(0.3),
       postcopyReconnectForMs: random.chance(0.7) ? 0 : random.int(500, 8000),
     },
-    faults: faultsOf(random),
+    faults: faultsOf(random, strategy === "postcopy" || strategy === "hybrid"),
     again: random.chance(0.3),
   };
 }
@@ -131,13 +136,19 @@ function blocksOf(random: Random): number[] {
   return random.chance(0.5) ? [total, small] : [total, small, random.int(1, 3)];
 }
 
-function faultsOf(random: Random): Fault[] {
+/** @param turns  to post-copy, perhaps */
+function faultsOf(random: Random, turns: boolean): Fault[] {
   const many = random.float();
   const count = many < 0.08 ? 0 : many < 0.7 ? random.int(1, 2) : random.int(3, 7);
   return Array.from({ length: count }, () => {
     const what = random.chance(0.1) ? random.pick(FAULTS) : random.pick(COMMON);
-    const moment = random.chance(0.8) ? { moment: random.pick(ALL_MOMENTS) } : {};
-    const plusMs = random.chance(0.2) ? 0 : random.magnitude(0.02, moment.moment === undefined ? 2000 : 300);
-    return { what, when: { ...moment, plusMs }, forMs: random.magnitude(5, 12_000) };
+    const moments = turns && random.chance(0.6) ? POSTCOPY_MOMENTS : ALL_MOMENTS;
+    const moment = random.chance(0.8) ? { moment: random.pick(moments) } : {};
+    const plusMs = random.chance(0.2)
+      ? 0
+      : moments === POSTCOPY_MOMENTS
+        ? random.magnitude(0.02, 20)
+        : random.magnitude(0.02, moment.moment === undefined ? 2000 : 300);
+    return { what, when: { ...moment, plusMs }, forMs: random.magnitude(5, 30_000) };
   });
 }
