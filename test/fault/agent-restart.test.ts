@@ -22,8 +22,8 @@ import type { RecoveryBody } from "../../src/agent/mod.ts";
 import { EXIT } from "../../src/errors/mod.ts";
 import { until } from "../tools/pair.ts";
 
-const LIMIT = { timeout: 180_000 };
-const WAIT_MS = 100_000;
+const LIMIT = { timeout: 400_000 };
+const WAIT_MS = 150_000;
 /** Some seconds for what is missing when post-copy begins. */
 const BYTES_PER_SEC = 16_000_000;
 const qemu = artefacts().qemus.at(-1)!;
