@@ -23,6 +23,16 @@ test("a guest that never could have left is made to run again, and the report sa
   assert.equal(history.get("state", "m-1"), null);
 });
 
+test("a move comes to its end also when its record cannot be removed, the disk being full", async () => {
+  const { history, restart } = leftOver();
+  history.put("state", "m-1", "vm", departed("preparing"));
+  history.remove = () => {
+    throw new Error("database or disk is full");
+  };
+  const { departures } = await restart("aborted");
+  await until(async () => departures.status("m-1").ended, "the report", 10_000);
+});
+
 test("with SHUT released and QEMU not completed no commit was sent: the guest runs again", async () => {
   const { asked, history, restart } = leftOver({ migration: "failed" });
   history.put("state", "m-1", "vm", departed("loaded"));

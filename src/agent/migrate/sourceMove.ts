@@ -528,7 +528,12 @@ export class SourceMove {
     this.#release();
     // A guest that stands still here after all was lost is for the user to decide on: `recover`.
     const stands = this.phase === "lost" && this.#context.vms.find(this.order.vm) !== null;
-    if (!stands) this.#context.history.remove("state", this.id);
+    try {
+      if (!stands) this.#context.history.remove("state", this.id);
+    } catch (error) {
+      // The disk is full: the next agent settles it once more, from what is true then.
+      this.#log.error({ err: error }, "the record of the move stays");
+    }
     this.#emitEnded();
   }
 
