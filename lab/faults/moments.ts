@@ -65,8 +65,14 @@ const PRECOPY: readonly Moment[] = [
   },
   {
     strategy: "precopy",
-    name: "committed, before cont",
+    name: "commit arrived, not recorded",
     trap: target(TARGET, becomes("committed")),
+    beforeCommit: false,
+  },
+  {
+    strategy: "precopy",
+    name: "committed, cont given",
+    trap: target(`"msg":"QEMU took cont"`),
     beforeCommit: false,
   },
 ];
