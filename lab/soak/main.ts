@@ -66,6 +66,7 @@ async function main(options: SoakOptions): Promise<number> {
   };
   say(`\n${summaryText(result)}`);
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(result, null, 1)}\n`);
+  if (interrupted.signal.aborted) say(`  ended early: ${interruptedBy ?? "nobody reads what it says"}`);
   if (interruptedBy !== null) return 128 + constants.signals[interruptedBy as NodeJS.Signals];
   if (interrupted.signal.aborted || failure !== null) return 1;
   if (left > 0) {

@@ -7,8 +7,8 @@ import { precheckTarget } from "./precheck.ts";
 import type { TargetRecord } from "./records.ts";
 import { type LeftArrival, TargetMove } from "./targetMove.ts";
 
-/** Settled moves that are still remembered with their figures; their phases are in the history. */
-const KEPT_MAX = 100;
+/** Moves that are remembered with their VM and their figures, for reports of a moment ago; phases are in the history. */
+const KEPT_MAX = 16;
 
 /** Below the asking side's limit for one call. */
 const DECIDE_MS = 2_000;

@@ -11,11 +11,14 @@ import type { Found } from "./sourceMoveParts.ts";
 
 /** Ended moves whose progress figures are still kept in memory; their reports are in the history. */
 const KEPT_MAX = 100;
+/** Of these the newest are kept whole, with their VM, its consoles and their relays; of the others only what is told. */
+const WHOLE_MAX = 4;
 
 /** Moves that leave this host. */
 export class Departures {
   readonly #context: AgentContext;
-  readonly #moves = new Map<string, SourceMove>();
+  /** By age. */
+  readonly #moves = new Map<string, SourceMove | MigrationStatusBody>();
 
   constructor(context: AgentContext) {
     this.#context = context;
@@ -52,7 +55,8 @@ export class Departures {
 
   /** The move while this agent knows it. */
   find(id: string): SourceMove | null {
-    return this.#moves.get(id) ?? null;
+    const found = this.#moves.get(id);
+    return found instanceof SourceMove ? found : null;
   }
 
   /** Its report in the history is all that is told of it from now on. */
@@ -61,12 +65,13 @@ export class Departures {
   }
 
   list(): MigrationStatusBody[] {
-    return [...this.#moves.values()].reverse().map((move) => move.status());
+    return [...this.#moves.values()].reverse().map(statusOf);
   }
 
   /** Errors: MIGRATION_UNKNOWN. */
   status(id: string): MigrationStatusBody {
-    const found = this.#moves.get(id)?.status() ?? pastStatus(this.#context, id);
+    const known = this.#moves.get(id);
+    const found = known === undefined ? pastStatus(this.#context, id) : statusOf(known);
     if (found === null) throw new GodwitError("MIGRATION_UNKNOWN", { id, host: this.#context.host });
     return found;
   }
@@ -82,19 +87,26 @@ export class Departures {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#moves.values()].map((move) => move.stop()));
+    await Promise.all([...this.#moves.keys()].map((id) => this.find(id)?.stop()));
   }
 
   #get(id: string, order: string): SourceMove {
-    const move = this.#moves.get(id);
-    if (move !== undefined) return move;
+    const move = this.find(id);
+    if (move !== null) return move;
     throw new GodwitError("ORDER_TOO_LATE", { order, phase: this.status(id).phase });
   }
 
   #forgetOld(): void {
+    let newer = this.#moves.size;
     for (const [id, move] of this.#moves) {
-      if (this.#moves.size <= KEPT_MAX) return;
-      if (move.report !== null && move.phase !== "inDoubt") this.#moves.delete(id);
+      newer -= 1;
+      if (move instanceof SourceMove && (!move.status().ended || move.phase === "inDoubt")) continue;
+      if (newer >= KEPT_MAX) this.#moves.delete(id);
+      else if (newer >= WHOLE_MAX) this.#moves.set(id, statusOf(move)); // keeps its place
     }
   }
+}
+
+function statusOf(move: SourceMove | MigrationStatusBody): MigrationStatusBody {
+  return move instanceof SourceMove ? move.status() : move;
 }

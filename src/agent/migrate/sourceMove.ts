@@ -192,8 +192,15 @@ export class SourceMove {
   start(): void {
     this.#record();
     this.#every(PROGRESS_MS, () => this.#emitProgress());
-    if (this.order.timeoutMs > 0) this.#after(this.order.timeoutMs, () => this.dispatch({ type: "timeout" }));
+    if (this.order.timeoutMs > 0) this.#after(this.order.timeoutMs, () => this.#timeIsOver());
     void this.#prepare();
+  }
+
+  /** A limit that passes while the target is still being prepared holds as soon as there is something to end. */
+  #timeIsOver(): void {
+    if (this.phase === "preparing" || this.phase === "starting")
+      this.#after(POLL_MS, () => this.#timeIsOver());
+    else this.dispatch({ type: "timeout" });
   }
 
   /** Errors: ORDER_TOO_LATE, POSTCOPY_NO_CANCEL. */
