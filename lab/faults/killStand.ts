@@ -10,7 +10,16 @@ import { AgentHost, type AgentHostOptions, GUEST_NAME, type Status } from "./age
 import { freePorts } from "./proxy.ts";
 import { GUEST, type Stand, TooLate, waitFor } from "./rig.ts";
 import { wallMs } from "./rigRuns.ts";
-import { isTruthful, moveAgain, oracleOf, type Pair, runsOf, type Said, saidOf } from "./settled.ts";
+import {
+  isTruthful,
+  moveAgain,
+  oracleOf,
+  type Pair,
+  recoverHere,
+  runsOf,
+  type Said,
+  saidOf,
+} from "./settled.ts";
 import type { FaultSeen } from "./types.ts";
 
 /** Slow enough that each phase is there to be struck. */
@@ -105,10 +114,11 @@ export class KillStand implements Stand {
     const sinceMs = wallMs();
     try {
       await options.before?.(pair);
-      const { said, settledMs } = await this.#move(pair, options).finally(() => options.undo?.(pair));
+      const { said, settledMs, note } = await this.#move(pair, options).finally(() => options.undo?.(pair));
       const seen = await this.#look(pair, said, { beat, sinceMs, signal });
       this.#usable = seen.again === "worked";
-      return { ...seen, settledMs };
+      const notes = [note, seen.note].filter((one) => typeof one === "string");
+      return { ...seen, settledMs, ...(notes.length > 0 && { note: notes.join("; ") }) };
     } catch (error) {
       // The fault did nothing: the guest is as it was.
       if (error instanceof TooLate) this.#usable = await this.#isFree(signal);
@@ -122,7 +132,7 @@ export class KillStand implements Stand {
   async #move(
     pair: Pair,
     { order, reach, strike, limitMs, signal }: StrikeOptions,
-  ): Promise<{ said: Said; settledMs: number }> {
+  ): Promise<{ said: Said; settledMs: number; note: string | null }> {
     const { source, target } = pair;
     const to = reach?.(target.peer) ?? target.peer;
     const beganMs = performance.now();
@@ -133,7 +143,7 @@ export class KillStand implements Stand {
       // Refused by what was put in before: that is an end, too.
       const code = isGodwitError(error) ? error.code : (error as Error).message;
       const said: Said = { status: "refused", error: code, equal: null, ended: true };
-      return { said, settledMs: performance.now() - beganMs };
+      return { said, settledMs: performance.now() - beganMs, note: null };
     }
     const ended = () =>
       source.status(id).then(
@@ -154,7 +164,10 @@ export class KillStand implements Stand {
       );
     const { atMs } = await strike({ ...pair, id, signal, ended, until });
     const said = await saidOf(pair, id, limitMs, signal);
-    return { said, settledMs: performance.now() - atMs };
+    const settledMs = performance.now() - atMs;
+    const after = said.status === "inDoubt" ? await recoverHere(pair, id, signal) : null;
+    if (after === null) return { said, settledMs, note: null };
+    return { said: after, settledMs, note: "in doubt, settled by `recover --resume-here`" };
   }
 
   /** Ports at which hosts are reached by each other. */

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AgentHost, strike } from "./agentHost.ts";
 import { type KillMove, KillStand, type Strike } from "./killStand.ts";
-import { MOMENTS, type Moment } from "./moments.ts";
+import { CONT_GIVEN, MOMENTS, type Moment } from "./moments.ts";
 import { endStand, standOf, TooLate, waitFor } from "./rig.ts";
 import type { Pair } from "./settled.ts";
 import { clearTrap, setTrap, struckBy } from "./trapFile.ts";
@@ -42,8 +42,14 @@ function* kills(): Generator<Kill> {
       const name = `${moment.strategy}/${moment.name}`;
       if (stopMs === SHORT_STOP_MS && ![...STOPPED, ...STOPPED_TOO].includes(name)) continue;
       if (stopMs === LONG_STOP_MS && !STOPPED_LONG.includes(name)) continue;
-      for (const role of ROLES) for (const side of SIDES) yield { moment, side, role, stopMs };
+      for (const role of ROLES)
+        for (const side of SIDES) if (isStruck(moment, side, role)) yield { moment, side, role, stopMs };
     }
+}
+
+/** Once the guest runs there, what becomes of the target's QEMU is no part of the move, and its relay has ended. */
+function isStruck({ name }: Moment, side: Side, role: Role): boolean {
+  return name !== CONT_GIVEN || side === "source" || role === "agent";
 }
 
 function faultOf({ side, role, stopMs }: Kill): string {

@@ -35,6 +35,9 @@ const firstPass = {
   beforeCommit: true,
 } as const;
 
+/** The target's QEMU has taken the order to run. */
+export const CONT_GIVEN = "committed, cont given";
+
 const PRECOPY: readonly Moment[] = [
   { strategy: "precopy", ...prepared },
   { strategy: "precopy", ...firstPass },
@@ -71,7 +74,7 @@ const PRECOPY: readonly Moment[] = [
   },
   {
     strategy: "precopy",
-    name: "committed, cont given",
+    name: CONT_GIVEN,
     trap: target(`"msg":"QEMU took cont"`),
     beforeCommit: false,
   },

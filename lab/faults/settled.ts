@@ -14,6 +14,8 @@ const MOVE_MS = 120_000;
 const LOOK_MS = 100;
 /** An agent that has just started may not know all moves at once. */
 const UNKNOWN_MS = 15_000;
+/** How long an operator leaves a doubt to settle by itself. */
+const DOUBT_MS = 45_000;
 
 /** What was said of a move. */
 export interface Said {
@@ -38,13 +40,14 @@ export async function saidOf(
 ): Promise<Said> {
   const endMs = performance.now() + limitMs;
   let said: Said = { status: "silent", error: null, equal: null, ended: false };
-  let unknownSinceMs: number | null = null;
+  let [status, sinceMs] = [said.status, performance.now()];
   while (performance.now() < endMs) {
     signal.throwIfAborted();
     said = await ask(source, id, said);
     if (said.ended) return said;
-    unknownSinceMs = said.status === "unknown" ? (unknownSinceMs ?? performance.now()) : null;
-    if (unknownSinceMs !== null && performance.now() - unknownSinceMs > UNKNOWN_MS) return said;
+    if (said.status !== status) [status, sinceMs] = [said.status, performance.now()];
+    const patienceMs = { unknown: UNKNOWN_MS, inDoubt: DOUBT_MS }[status] ?? Number.POSITIVE_INFINITY;
+    if (performance.now() - sinceMs > patienceMs) return said;
     await sleep(LOOK_MS);
   }
   return said;
@@ -61,6 +64,21 @@ async function ask(source: AgentHost, id: string, before: Said): Promise<Said> {
     if (isGodwitError(error) && (error.code as string) === "MIGRATION_UNKNOWN")
       return { status: "unknown", error: null, equal: null, ended: false };
     return before; // it is down, or stopped
+  }
+}
+
+/**
+ * What an operator does where the agents will not guess: no QEMU is left at the target, who sees that says so, and the
+ * source's guest goes on (`godwit recover --resume-here --other-host-is-fenced`). Null: it was not so, or was refused.
+ */
+export async function recoverHere(pair: Pair, id: string, signal: AbortSignal): Promise<Said | null> {
+  if (pair.target.victim("QEMU") !== null || pair.source.victim("QEMU") === null) return null;
+  try {
+    await pair.source.call("post", `/v1/recoveries/${id}`, { action: "resume", fenced: true });
+    return await saidOf(pair, id, MOVE_MS, signal);
+  } catch {
+    signal.throwIfAborted();
+    return null;
   }
 }
 
