@@ -3,7 +3,7 @@ import { type SourceState, TARGET_MAY_RUN, type TargetState } from "../../migrat
 import type { ProcessId } from "../../qemu/mod.ts";
 import type { RamSection } from "../../relay/mod.ts";
 import type { MigrationOrder } from "../api.ts";
-import type { Vm } from "../context.ts";
+import type { AgentContext, Vm } from "../context.ts";
 import type { PrepareOrder } from "./peerSchemas.ts";
 
 interface CommonRecord {
@@ -24,6 +24,15 @@ export function isOf(record: SourceRecord | TargetRecord, vm: Pick<Vm, "pid" | "
   // What had not been committed was still arriving.
   if (record.side === "target" && !TARGET_MAY_RUN.has(record.state.phase) && !vm.incoming) return false;
   return record.qemuPid === null || vm.pid === null || record.qemuPid === vm.pid;
+}
+
+/** Removes the record of a move that has ended; where the disk is full the next agent settles it once more. */
+export function forget({ history, log }: AgentContext, id: string): void {
+  try {
+    history.remove("state", id);
+  } catch (error) {
+    log.error({ err: error, migration: id }, "the record of the move stays");
+  }
 }
 
 export interface SourceRecord extends CommonRecord {

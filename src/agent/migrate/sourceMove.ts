@@ -34,7 +34,7 @@ import { OrphanRelay } from "./orphanRelay.ts";
 import { PeerClient } from "./peerClient.ts";
 import type { Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
-import type { SourceRecord } from "./records.ts";
+import { forget, type SourceRecord } from "./records.ts";
 import { memoryOf, together } from "./recoverySource.ts";
 import { RelayProcess, type RelaySide } from "./relayProcess.ts";
 import { newTicket, relayTrust } from "./relayTrust.ts";
@@ -535,12 +535,7 @@ export class SourceMove {
     this.#release();
     // A guest that stands still here after all was lost is for the user to decide on: `recover`.
     const stands = this.phase === "lost" && this.#context.vms.find(this.order.vm) !== null;
-    try {
-      if (!stands) this.#context.history.remove("state", this.id);
-    } catch (error) {
-      // The disk is full: the next agent settles it once more, from what is true then.
-      this.#log.error({ err: error }, "the record of the move stays");
-    }
+    if (!stands) forget(this.#context, this.id);
     this.#emitEnded();
   }
 
