@@ -67,13 +67,8 @@ for (const qemu of qemus) {
         at,
         postcopy,
         during: async () => {
-          if (postcopy)
-            await until(
-              async () => (await status(source)) === "postcopy-active",
-              10_000,
-              "post-copy",
-              oracle,
-            );
+          const begun = postcopy ? "postcopy-active" : "active";
+          await until(async () => (await status(source)) === begun, 20_000, begun, oracle);
           await sleep(INTO_THE_MOVE_MS);
           during = await status(source);
           cut();
