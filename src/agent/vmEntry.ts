@@ -59,7 +59,8 @@ export class VmEntry implements Vm {
     this.monitor.close();
   }
 
+  /** A relay that is just starting may make its socket there meanwhile: then it is tried again. */
   removeFiles(): void {
-    rmSync(this.dir, { recursive: true, force: true });
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
   }
 }
