@@ -28,7 +28,8 @@ export interface ConnectedLink {
 }
 
 /**
- * Opens a session. Fails fast: a target that does not answer is not tried again before the session exists.
+ * Opens a session. Fails fast: a target that does not answer is not tried again before the session exists, but for a
+ * connection that broke off before its answer came, as a line does: that is tried again for `timing.openMs`.
  * @param handler gets nothing before the promise resolves, except when the peer speaks in the same turn
  * @throws GodwitError LINK_INSECURE, LINK_UNREACHABLE, LINK_VERSION, LINK_BUSY, TICKET_REFUSED, TICKET_EXPIRED, TICKET_USED,
  *   LINK_FRAME, those of TLS (src/errors/trust.ts), or what the target gave as its reason
@@ -42,7 +43,15 @@ export async function connectLink(options: LinkOptions, handler: LinkHandler): P
 }
 
 /** What a handshake came to: taken over by the session, or the reason why not. */
-type Answer = { readonly taken: Uint8Array } | { readonly failed: GodwitError; readonly final: boolean };
+type Answer = { readonly taken: Uint8Array } | Failed;
+
+interface Failed {
+  readonly failed: GodwitError;
+  /** Trying again is of no use. */
+  readonly final: boolean;
+  /** There was a connection, and it broke off. */
+  readonly brokeOff?: boolean;
+}
 
 class Connector {
   readonly endpoint: Endpoint;
@@ -83,20 +92,42 @@ class Connector {
       ticket: this.#ticket,
       greeting: this.#options.greeting,
     });
-    const giveUp = (): void => this.#attempt?.destroy("given up");
+    const giveUp = (): void => {
+      this.#attempt?.destroy("given up");
+      this.#wake?.();
+    };
     this.#options.giveUp?.addEventListener("abort", giveUp);
-    const answer = await this.#handshake(SessionKind.hello, hello, (frame, connection) => {
-      if (frame.kind !== SessionKind.welcome) return "kind_in_handshake";
-      const welcome = decodeWelcome(frame.payload);
-      if (typeof welcome === "string") return welcome;
-      if (welcome.version < versions.min || welcome.version > versions.max) return "version_range";
-      this.#version = welcome.version;
-      this.endpoint.attach(connection, { receivedUpTo: 0, releasedUpTo: 0 }, () => undefined);
-      return { taken: welcome.greeting };
-    });
-    this.#options.giveUp?.removeEventListener("abort", giveUp);
-    if ("failed" in answer) throw answer.failed;
-    return answer.taken;
+    try {
+      return await this.#open(() =>
+        this.#handshake(SessionKind.hello, hello, (frame, connection) => {
+          if (frame.kind !== SessionKind.welcome) return "kind_in_handshake";
+          const welcome = decodeWelcome(frame.payload);
+          if (typeof welcome === "string") return welcome;
+          if (welcome.version < versions.min || welcome.version > versions.max) return "version_range";
+          this.#version = welcome.version;
+          this.endpoint.attach(connection, { receivedUpTo: 0, releasedUpTo: 0 }, () => undefined);
+          return { taken: welcome.greeting };
+        }),
+      );
+    } finally {
+      this.#options.giveUp?.removeEventListener("abort", giveUp);
+    }
+  }
+
+  /** The target knows the session by its number, should it have heard an earlier hello. */
+  async #open(hello: () => Promise<Answer>): Promise<Uint8Array> {
+    let backoffMs = this.#timing.backoffMsMin;
+    let untilMs: number | undefined;
+    for (;;) {
+      const answer = await hello();
+      if ("taken" in answer) return answer.taken;
+      if (answer.brokeOff) untilMs ??= this.#now() + this.#timing.openMs;
+      const over = untilMs === undefined || this.#now() >= untilMs;
+      if (answer.final || over || this.#options.giveUp?.aborted) throw answer.failed;
+      await this.#sleep(backoffMs * (0.5 + this.#random()));
+      if (this.#options.giveUp?.aborted) throw answer.failed;
+      backoffMs = Math.min(this.#timing.backoffMsMax, backoffMs * 2);
+    }
   }
 
   /** Tries until the session goes on, is over, or the time has passed. */
@@ -153,9 +184,13 @@ class Connector {
     deadlineMs = Number.POSITIVE_INFINITY,
   ): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
+    let connected = false;
+    let closedByPeer = false;
     const unreachable = (reason: string): Answer => ({
       failed: new GodwitError("LINK_UNREACHABLE", { address: this.#address, reason }),
       final: false,
+      // Whoever resets a connection while it is being made had taken it, unlike who refuses it.
+      brokeOff: !closedByPeer && (connected || reason.includes("ECONNRESET")),
     });
     const within = (ms: number): number => Math.max(1, Math.min(ms, deadlineMs - this.#now()));
     let answered = false;
@@ -180,7 +215,10 @@ class Connector {
         settle(answer);
         return undefined;
       },
-      peerEnded: () => connection.destroy("it closed the connection without an answer"),
+      peerEnded: () => {
+        closedByPeer = true;
+        connection.destroy("it closed the connection without an answer");
+      },
       closed: (reason, fault, refusal) => {
         if (answered) return;
         if (refusal !== undefined) settle({ failed: refusal, final: false });
@@ -193,6 +231,7 @@ class Connector {
     this.#attempt = connection;
     let timer = setTimeout(() => connection.destroy("no connection in time"), within(this.#timing.connectMs));
     connection.onceConnected(() => {
+      connected = true;
       clearTimeout(timer);
       timer = setTimeout(() => connection.destroy("no answer in time"), within(this.#timing.handshakeMs));
       connection.send(kind, 0, ask);

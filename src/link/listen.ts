@@ -12,6 +12,7 @@ import {
   encodeResumed,
   encodeWelcome,
   type Hello,
+  type ReceivePoint,
   type Resume,
   SessionKind,
   VERSION_MAX,
@@ -227,6 +228,15 @@ class Listener {
 
   #hello(connection: Connection, hello: Hello, identity: Identity | null): GodwitError | undefined {
     const { address } = connection;
+    const begun = this.#session;
+    if (begun !== undefined && same(begun.id, hello.sessionId) && this.#ticket.fits(hello.ticket)) {
+      // Our welcome was lost: to the source nothing has been said yet.
+      this.#judged(address);
+      void this.#takeOver(connection, begun, { receivedUpTo: 0, releasedUpTo: 0 }, () =>
+        this.#welcome(connection, begun),
+      );
+      return undefined;
+    }
     const ticketFault = this.#ticket.faultOfNew(hello.ticket, address, this.#now());
     if (ticketFault !== undefined) return ticketFault;
     const ours = this.#options.versions ?? { min: VERSION_MIN, max: VERSION_MAX };
@@ -267,11 +277,15 @@ class Listener {
     this.#session = session;
     this.#ticket.use();
     this.#judged(address);
-    const welcome = encodeWelcome({ version, greeting: this.#options.greeting });
     session.endpoint.attach(connection, { receivedUpTo: 0, releasedUpTo: 0 }, () =>
-      connection.send(SessionKind.welcome, 0, welcome),
+      this.#welcome(connection, session),
     );
     return undefined;
+  }
+
+  #welcome(connection: Connection, { version }: Session): void {
+    const welcome = encodeWelcome({ version, greeting: this.#options.greeting });
+    connection.send(SessionKind.welcome, 0, welcome);
   }
 
   #resume(connection: Connection, resume: Resume): GodwitError | typeof FINISHED | undefined {
@@ -284,7 +298,9 @@ class Listener {
         return new GodwitError("LINK_VERSION", fields);
       }
       this.#judged(address);
-      void this.#takeOver(connection, session, resume);
+      void this.#takeOver(connection, session, resume, (point) =>
+        connection.send(SessionKind.resumed, 0, encodeResumed(point)),
+      );
       return undefined;
     }
     if (this.#last !== undefined && same(this.#last.id, resume.sessionId))
@@ -293,7 +309,12 @@ class Listener {
   }
 
   /** The source says that its old connection is dead, so it is, whatever our side of it looks like. */
-  async #takeOver(connection: Connection, session: Session, resume: Resume): Promise<void> {
+  async #takeOver(
+    connection: Connection,
+    session: Session,
+    theirs: ReceivePoint,
+    greet: (ours: ReceivePoint) => void,
+  ): Promise<void> {
     await session.endpoint.detach("the source has made a new connection");
     if (connection.closed) return;
     if (!session.endpoint.isOpen) {
@@ -306,9 +327,7 @@ class Listener {
     }
     session.lostAtMs = undefined;
     clearTimeout(session.lostTimer);
-    const attached = session.endpoint.attach(connection, resume, (point) =>
-      connection.send(SessionKind.resumed, 0, encodeResumed(point)),
-    );
+    const attached = session.endpoint.attach(connection, theirs, greet);
     if (!attached) this.#lost(session);
   }
 

@@ -58,6 +58,8 @@ export interface LinkEvent {
 export interface Timing {
   readonly connectMs: number;
   readonly handshakeMs: number;
+  /** connect: how long a session is tried to be opened again, once a connection has broken off before its answer. */
+  readonly openMs: number;
   readonly pingMs: number;
   /** No byte for this long: the connection is dead. */
   readonly deadMs: number;
@@ -72,6 +74,7 @@ export interface Timing {
 export const TIMING: Timing = {
   connectMs: 5000,
   handshakeMs: 5000,
+  openMs: 10_000,
   pingMs: 1000,
   deadMs: 5000,
   backoffMsMin: 50,

@@ -80,6 +80,38 @@ test("a session survives resets in the middle of frames", async () => {
   await pair.close();
 });
 
+test("a line that breaks before the welcome is there opens one session all the same", async () => {
+  const pair = await new Pair({}, { ticketOnceWithinMs: 60_000 }).listen({ line: true });
+  pair.line!.loseAnswers = 2;
+  ({ link: pair.link } = await connectLink(pair.sourceOptions, pair.source));
+  assert.equal(pair.line!.loseAnswers, 0);
+  assert.equal(pair.sessions, 1);
+  await feed(pair, 20);
+  await finishBoth(pair);
+  assertAll(pair, 20);
+  await pair.close();
+});
+
+test("a line that resets what it takes is tried again for a while, or until the caller gives up", async () => {
+  const pair = await new Pair({ timing: { openMs: 300 } }).listen({ line: true });
+  pair.line!.refuses = true;
+  const connect = (more: object) => connectLink({ ...pair.sourceOptions, ...more }, new Recorder());
+  await assert.rejects(connect({}), { code: "LINK_UNREACHABLE" });
+  const giveUp = new AbortController();
+  const opening = connect({ timing: { openMs: 600_000 }, giveUp: giveUp.signal });
+  setTimeout(() => giveUp.abort(), 100);
+  await assert.rejects(opening, { code: "LINK_UNREACHABLE" });
+  setTimeout(() => {
+    pair.line!.refuses = false;
+  }, 200);
+  ({ link: pair.link } = await connectLink(
+    { ...pair.sourceOptions, timing: { openMs: 600_000 } },
+    pair.source,
+  ));
+  await finishBoth(pair);
+  await pair.close();
+});
+
 test("frames received but not released before a reset are not delivered again", async () => {
   const pair = await new Pair().open({ line: true });
   pair.target.keep = true;

@@ -130,6 +130,8 @@ export class Line {
   /** Takes connections and bytes, and forwards nothing. */
   silent = false;
   refuses = false;
+  /** Cuts in place of so many next answers of the target. */
+  loseAnswers = 0;
 
   private constructor(server: net.Server) {
     this.#server = server;
@@ -149,7 +151,17 @@ export class Line {
         line.cutAtBytes = Number.POSITIVE_INFINITY;
         line.cut();
       });
-      line.#join(far, near, () => undefined);
+      line.#join(
+        far,
+        near,
+        () => undefined,
+        () => {
+          if (line.loseAnswers === 0) return true;
+          line.loseAnswers--;
+          line.cut();
+          return false;
+        },
+      );
     });
     const line = new Line(server);
     server.listen(0, "127.0.0.1");
@@ -157,10 +169,10 @@ export class Line {
     return line;
   }
 
-  #join(from: net.Socket, to: net.Socket, passed: (bytes: Buffer) => void): void {
+  #join(from: net.Socket, to: net.Socket, passed: (bytes: Buffer) => void, passes = () => true): void {
     this.#sockets.add(from);
     from.on("data", (bytes) => {
-      if (this.silent) return;
+      if (this.silent || !passes()) return;
       if (!to.write(bytes)) {
         from.pause();
         to.once("drain", () => from.resume());
