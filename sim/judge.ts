@@ -86,7 +86,7 @@ function disturbed(happened: ReadonlySet<FaultKind>): boolean {
 /** As the agent there says; undefined: it knows nothing of this move. */
 function targetPhase(world: World, id: string): TargetPhase | undefined {
   try {
-    return world.hosts.b.agent?.arrivals.phase(id);
+    return world.hosts.b.agent?.arrivals.word(id).phase;
   } catch {
     return undefined;
   }

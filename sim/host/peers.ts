@@ -99,8 +99,8 @@ async function serve(agent: SimAgent, method: string, args: readonly unknown[]):
       return arrivals.commit(first);
     case "discard":
       return arrivals.discard(first, second);
-    case "phase":
-      return arrivals.phase(first);
+    case "word":
+      return arrivals.word(first);
     case "recover":
       return arrivals.recover(first, second);
     case "facts":

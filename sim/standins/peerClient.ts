@@ -1,7 +1,12 @@
 /** In the place of src/agent/migrate/peerClient.ts: calls over the simulated network instead of HTTP. */
-import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "../../src/agent/migrate/peerSchemas.ts";
+import type {
+  Answer,
+  Prepared,
+  PrepareOrder,
+  Recovered,
+  TargetFacts,
+} from "../../src/agent/migrate/peerSchemas.ts";
 import type { WireError } from "../../src/errors/mod.ts";
-import type { TargetPhase } from "../../src/migration/mod.ts";
 import { type CallLimits, here } from "../engine/active.ts";
 
 const PREPARE_MS = 60_000;
@@ -20,16 +25,16 @@ export class PeerClient {
     return this.#call("prepare", [order], { timeoutMs: PREPARE_MS, signal });
   }
 
-  commit(id: string): Promise<TargetPhase> {
+  commit(id: string): Promise<Answer> {
     return this.#call("commit", [id]);
   }
 
-  discard(id: string, error: WireError): Promise<TargetPhase> {
+  discard(id: string, error: WireError): Promise<Answer> {
     return this.#call("discard", [id, error]);
   }
 
-  phase(id: string): Promise<TargetPhase> {
-    return this.#call("phase", [id]);
+  word(id: string): Promise<Answer> {
+    return this.#call("word", [id]);
   }
 
   recover(id: string, ticket: string): Promise<Recovered> {

@@ -47,7 +47,8 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
       switchover: "guest stopped (STOP)",
       handover: "post-copy is ordered and our own `stop` holds the guest",
       loaded: "target loaded, digests equal (STOP seen late)",
-      aborting: "failure, digests differ, timeout or cancel",
+      aborting:
+        "failure, digests differ, timeout or cancel; or the link is lost, and the target says discarded",
       lost: "source QEMU died",
     },
   },
@@ -57,7 +58,8 @@ export const SOURCE_EDGES: Edges<SourcePhase> = {
     to: {
       handover: "post-copy is ordered and our own `stop` holds the guest",
       loaded: "target loaded, digests equal",
-      aborting: "failure, digests differ, cancel, or stop-and-copy out of time",
+      aborting:
+        "failure, digests differ, cancel, or stop-and-copy out of time; or the link is lost, and the target says discarded",
       lost: "source QEMU died",
     },
   },
@@ -179,8 +181,8 @@ export const TARGET_EDGES: Edges<TargetPhase> = {
       running: "guest runs, nothing is missing",
       postcopy: "guest runs, pages are missing",
       interrupted: "guest runs, pages are missing, and no relay brings them",
-      discarding: "QEMU refused `cont`: it has not run and will not",
-      lost: "QEMU died, or digests differ",
+      discarding: "QEMU refused `cont`, or died before it said RESUME: it has not run and will not",
+      lost: "QEMU died and an agent before this one had given `cont`; or digests differ",
     },
   },
   postcopy: {

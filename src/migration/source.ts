@@ -52,8 +52,12 @@ export type SourceEvent =
   | { readonly type: "packageLoaded" }
   | { readonly type: "targetLoaded" }
   | { readonly type: "relayEnded"; readonly error: WireError | null }
-  /** The target agent's word; undefined when it gave none within its time. */
-  | { readonly type: "targetSays"; readonly phase: TargetPhase | undefined }
+  /** The target agent's word, and why it gave up, if it did; undefined when it said nothing within its time. */
+  | {
+      readonly type: "targetSays";
+      readonly phase: TargetPhase | undefined;
+      readonly error?: WireError | null;
+    }
   | { readonly type: "linkLost" }
   | { readonly type: "linkResumed" }
   /** Post-copy was interrupted, and the target QEMU takes pages again, from a new relay. */
@@ -98,6 +102,8 @@ export type SourceEffect =
   /** Asks the target again after a while: `askAgain`. */
   | "askLater"
   | "askTarget"
+  /** Asks the target once whether it has given up, beside whatever else there is to do: `targetSays`. */
+  | "lookAtTarget"
   /**
    * Ends the relay if it still runs, has the target make ready, and starts a relay that brings what is missing: `recovered`.
    * When the target needs none, or the source QEMU is dead, only its word: `targetSays`.
@@ -209,6 +215,7 @@ function decide(state: SourceState, event: SourceEvent): Step {
     case "precopy":
       return precopy(state, event);
     case "switchover":
+      if (isAboutLink(event)) return withoutLink(state, event);
       if (event.type === "guestHeld" && state.turning) return startPostcopy(state);
       if (event.type === "timeout" && stopsFirst(state.plan)) return abort(state, TIMED_OUT);
       if (event.type === "targetLoaded") return loaded(state);
@@ -309,9 +316,27 @@ function precopy(state: SourceState, event: SourceEvent): Step {
       if (state.plan.onTimeout === "postcopy") return toPostcopy(state);
       if (state.plan.onTimeout === "stop") return [state, ["stopGuest"]];
       return abort(state, TIMED_OUT);
+    case "linkLost":
+    case "askAgain":
+    case "targetSays":
+      return withoutLink(state, event);
     default:
       return undo(state, event) ?? [state, []];
   }
+}
+
+type AboutLink = SourceEvent & { type: "linkLost" | "askAgain" | "targetSays" };
+
+function isAboutLink(event: SourceEvent): event is AboutLink {
+  return event.type === "linkLost" || event.type === "askAgain" || event.type === "targetSays";
+}
+
+/** The relays try a lost link for long; where there is no relay at the target any more that is of no use. */
+function withoutLink(state: SourceState, event: AboutLink): Step {
+  if (event.type === "linkLost") return [state, ["askLater"]];
+  if (event.type === "askAgain") return [state, state.linkDown ? ["lookAtTarget"] : []];
+  if (event.phase === "discarded") return abort(state, event.error ?? TARGET_DISCARDED);
+  return [state, state.linkDown ? ["askLater"] : []];
 }
 
 /**
@@ -383,7 +408,7 @@ function asking(state: SourceState, event: SourceEvent): Step {
     case "running":
       return completed(state);
     case "discarded":
-      return neverRan(state);
+      return neverRan(state, event.error);
     case "postcopy":
       if (!state.carrying) return recover(state);
       return [{ ...state, phase: "postcopy" }, state.linkDown ? ["askLater"] : []];
@@ -419,7 +444,7 @@ function postcopy(state: SourceState, event: SourceEvent): Step {
       if (event.phase === "postcopy" && !state.carrying && !state.delivered) return recover(state);
       if (event.phase === "running") return completed(state);
       if (event.phase === "lost") return lost(state, CARRIER_LOST);
-      if (event.phase === "discarded") return neverRan(state);
+      if (event.phase === "discarded") return neverRan(state, event.error);
       return [state, state.linkDown ? ["askLater"] : []];
     case "resumeHere":
       return resumeHere(state, event.error);
@@ -444,7 +469,7 @@ function recovering(state: SourceState, event: SourceEvent): Step {
     case "targetSays":
       if (event.phase === "running") return completed(state);
       if (event.phase === "lost") return lost(state, CARRIER_LOST);
-      if (event.phase === "discarded") return neverRan(state);
+      if (event.phase === "discarded") return neverRan(state, event.error);
       if (event.phase === "postcopy" && state.carrying)
         return [{ ...state, phase: "postcopy", linkDown: true }, ["askLater"]];
       // What is missing there was here.
@@ -478,8 +503,8 @@ function abort(state: SourceState, error: WireError): Step {
 }
 
 /** The target agent's word: its guest has not run and will not. */
-function neverRan(state: SourceState): Step {
-  return state.gone ? lost(state, SOURCE_DEAD) : abort(state, TARGET_DISCARDED);
+function neverRan(state: SourceState, why: WireError | null = null): Step {
+  return state.gone ? lost(state, SOURCE_DEAD) : abort(state, why ?? TARGET_DISCARDED);
 }
 
 /** By order, which is the first error of the report whatever came before it. */

@@ -14,6 +14,8 @@ export interface TargetState {
   readonly delivered: boolean;
   /** The relay has ended. */
   readonly relayGone: boolean;
+  /** `cont` was given by an agent before this one: what QEMU said to it nobody heard. */
+  readonly contUnheard: boolean;
   readonly error: WireError | null;
 }
 
@@ -70,6 +72,7 @@ export function targetStart(): TargetState {
     commitAsked: false,
     delivered: false,
     relayGone: false,
+    contUnheard: false,
     error: null,
   };
 }
@@ -144,7 +147,7 @@ function restarted(state: TargetState, event: TargetEvent & { type: "restarted" 
   if (state.phase === "discarding") return [state, ["endTarget"]];
   if (!TARGET_MAY_RUN.has(state.phase)) return end(state, event.error);
   if (event.qemu === "gone") return [{ ...fail(state, event.error), phase: "lost" }, []];
-  if (state.phase === "committed") return commit(state);
+  if (state.phase === "committed") return commit({ ...state, contUnheard: true });
   if (state.delivered) return [{ ...state, phase: "running" }, ["registerVm"]];
   // The former agent may have ended before it registered the VM.
   return [{ ...state, phase: state.relayGone ? "interrupted" : state.phase }, ["registerVm"]];
@@ -166,6 +169,8 @@ function commit(state: TargetState): Step {
 function committed(state: TargetState, event: TargetEvent): Step {
   if (event.type === "guestRuns") return [{ ...state, phase: running(state) }, ["registerVm"]];
   if (event.type === "contRefused") return end(state, event.error);
+  // QEMU says RESUME before it lets the first vCPU go, and what it said is read to the end before its death is told.
+  if (event.type === "targetGone" && !state.contUnheard) return end(state, event.error);
   return breakdown(state, event) ?? [state, []];
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { isGodwitError } from "../../errors/mod.ts";
 import type { TargetPhase } from "../../migration/mod.ts";
+import type { Answer } from "./peerSchemas.ts";
 
 /** How long the arbiter is asked before its answer counts as missing. */
 const ASK_MS = 10_000;
@@ -19,25 +20,26 @@ export const DECIDED: ReadonlySet<TargetPhase> = new Set([
 /**
  * Asks the target agent until its answer is a decision or the time is over. A refusal to answer is no answer.
  * @param over  nobody waits for the answer any more
- * @returns the last phase it named; undefined when it never answered
+ * @returns the last that it said; undefined when it never answered
  */
 export async function askArbiter(
-  question: () => Promise<TargetPhase>,
+  question: () => Promise<Answer>,
   log: Logger,
   over: () => boolean = () => false,
-): Promise<TargetPhase | undefined> {
+): Promise<Answer | undefined> {
   const until = performance.now() + ASK_MS;
-  let phase: TargetPhase | undefined;
+  let answer: Answer | undefined;
   for (;;) {
     try {
-      phase = await question();
+      answer = await question();
+      const { phase } = answer;
       // "loaded": a commit never got there, and waiting longer would only keep the guest stopped.
-      if (DECIDED.has(phase) || phase === "loaded") return phase;
+      if (DECIDED.has(phase) || phase === "loaded") return answer;
     } catch (error) {
       if (!isGodwitError(error)) throw error;
       log.warn({ err: error }, "no answer from the target agent");
     }
-    if (performance.now() >= until || over()) return phase;
+    if (performance.now() >= until || over()) return answer;
     await sleep(ASK_EVERY_MS);
   }
 }

@@ -1,8 +1,8 @@
 import { GodwitError, type WireError } from "../../errors/mod.ts";
-import { type TargetPhase, targetSettled } from "../../migration/mod.ts";
+import { type TargetState, targetSettled } from "../../migration/mod.ts";
 import { DEFAULT_QEMU } from "../../qemu/mod.ts";
 import type { AgentContext } from "../context.ts";
-import type { Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
+import type { Answer, Prepared, PrepareOrder, Recovered, TargetFacts } from "./peerSchemas.ts";
 import { precheckTarget } from "./precheck.ts";
 import type { TargetRecord } from "./records.ts";
 import { type LeftArrival, TargetMove } from "./targetMove.ts";
@@ -65,36 +65,40 @@ export class Arrivals {
   }
 
   /** Errors: MIGRATION_UNKNOWN. */
-  async commit(id: string): Promise<TargetPhase> {
-    return (await this.#moves.get(id)?.decide({ type: "commit" }, DECIDE_MS)) ?? this.#recorded(id);
+  async commit(id: string): Promise<Answer> {
+    await this.#moves.get(id)?.decide({ type: "commit" }, DECIDE_MS);
+    return this.word(id);
   }
 
   /** Idempotent; a migration that we never heard of is discarded from now on. */
-  async discard(id: string, error: WireError): Promise<TargetPhase> {
+  async discard(id: string, error: WireError): Promise<Answer> {
     const move = this.#moves.get(id);
-    if (move) return move.decide({ type: "discard", error }, DECIDE_MS);
-    const record = this.#record(id);
-    if (record !== null) return record.state.phase;
-    this.#refused.add(id);
-    return "discarded";
+    if (move) await move.decide({ type: "discard", error }, DECIDE_MS);
+    else if (this.#record(id) === null) {
+      this.#refused.add(id);
+      return { phase: "discarded", error };
+    }
+    return this.word(id);
   }
 
   /** Errors: MIGRATION_UNKNOWN, and those of QEMU and of starting a relay. */
   async recover(id: string, ticket: string): Promise<Recovered> {
     const move = this.#moves.get(id);
-    return move ? move.recover(ticket) : { phase: this.#recorded(id), relayAddress: null };
+    return move ? move.recover(ticket) : { phase: this.#recorded(id).phase, relayAddress: null };
   }
 
   /** Errors: MIGRATION_UNKNOWN. */
-  phase(id: string): TargetPhase {
-    return this.#moves.get(id)?.phase ?? this.#recorded(id);
+  word(id: string): Answer {
+    const { phase, error } = this.#moves.get(id) ?? this.#recorded(id);
+    return { phase, error };
   }
 
   /** Errors: MIGRATION_UNKNOWN. */
   facts(id: string): TargetFacts {
     const move = this.#moves.get(id);
     if (move) return move.facts();
-    return { phase: this.#recorded(id), resumedAtMs: null, beatsAtMs: null, cpuMs: null, rssBytes: null };
+    const { phase } = this.#recorded(id);
+    return { phase, resumedAtMs: null, beatsAtMs: null, cpuMs: null, rssBytes: null };
   }
 
   async stop(): Promise<void> {
@@ -108,10 +112,10 @@ export class Arrivals {
     }
   }
 
-  #recorded(id: string): TargetPhase {
+  #recorded(id: string): TargetState {
     const record = this.#record(id);
     if (record === null) throw new GodwitError("MIGRATION_UNKNOWN", { id, host: this.#context.host });
-    return record.state.phase;
+    return record.state;
   }
 
   #record(id: string): TargetRecord | null {

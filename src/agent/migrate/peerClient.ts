@@ -1,9 +1,10 @@
 import type { z } from "zod";
 import { GodwitError, isGodwitError, type WireError } from "../../errors/mod.ts";
-import type { SideSeen, TargetPhase } from "../../migration/mod.ts";
+import type { SideSeen } from "../../migration/mod.ts";
 import type { Tls } from "../../trust/mod.ts";
 import { PeerLine } from "./peerLine.ts";
 import {
+  type Answer,
   answerSchema,
   clockSchema,
   factsSchema,
@@ -48,16 +49,17 @@ export class PeerClient {
     return this.#call("POST", PREPARE, preparedSchema, order, limit);
   }
 
-  async commit(id: string): Promise<TargetPhase> {
-    return (await this.#call("POST", `migrations/${id}/commit`, answerSchema, {})).phase;
+  commit(id: string): Promise<Answer> {
+    return this.#call("POST", `migrations/${id}/commit`, answerSchema, {});
   }
 
-  async discard(id: string, error: WireError): Promise<TargetPhase> {
-    return (await this.#call("POST", `migrations/${id}/discard`, answerSchema, { error })).phase;
+  discard(id: string, error: WireError): Promise<Answer> {
+    return this.#call("POST", `migrations/${id}/discard`, answerSchema, { error });
   }
 
-  async phase(id: string): Promise<TargetPhase> {
-    return (await this.#call("GET", `migrations/${id}`, answerSchema)).phase;
+  /** What it would answer to either, without an order. */
+  word(id: string): Promise<Answer> {
+    return this.#call("GET", `migrations/${id}`, answerSchema);
   }
 
   /** Post-copy was interrupted: the target makes ready for a rescue relay. */

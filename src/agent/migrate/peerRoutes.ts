@@ -28,22 +28,18 @@ export function peerRoutes(
     const { name, address } = callerOf(request);
     if (typeof id === "string") arrivals.checkOrderer(id, name, address ?? "an unknown address");
   });
-  peer.post("/peer/v1/migrations/:id/commit", { schema: { params } }, async (request) => ({
-    phase: await arrivals.commit(request.params.id),
-  }));
-  peer.post(
-    "/peer/v1/migrations/:id/discard",
-    { schema: { params, body: discardSchema } },
-    async (request) => ({
-      phase: await arrivals.discard(request.params.id, request.body.error),
-    }),
+  peer.post("/peer/v1/migrations/:id/commit", { schema: { params } }, async (request) =>
+    arrivals.commit(request.params.id),
+  );
+  peer.post("/peer/v1/migrations/:id/discard", { schema: { params, body: discardSchema } }, async (request) =>
+    arrivals.discard(request.params.id, request.body.error),
   );
   peer.post("/peer/v1/migrations/:id/recover", { schema: { params, body: recoverSchema } }, async (request) =>
     arrivals.recover(request.params.id, request.body.ticket),
   );
-  peer.get("/peer/v1/migrations/:id", { schema: { params } }, async (request) => ({
-    phase: arrivals.phase(request.params.id),
-  }));
+  peer.get("/peer/v1/migrations/:id", { schema: { params } }, async (request) =>
+    arrivals.word(request.params.id),
+  );
   peer.get("/peer/v1/migrations/:id/seen", { schema: { params } }, async (request) =>
     seeArrival(context, arrivals, request.params.id),
   );

@@ -47,10 +47,14 @@ export type Prepared = z.output<typeof preparedSchema>;
 
 export const idSchema = z.object({ id });
 
-/** POST /peer/v1/migrations/:id/discard */
-export const discardSchema = z.strictObject({
-  error: z.object({ code: z.string(), fields: z.record(z.string(), z.unknown()), message: z.string() }),
+const errorSchema = z.object({
+  code: z.string(),
+  fields: z.record(z.string(), z.unknown()),
+  message: z.string(),
 });
+
+/** POST /peer/v1/migrations/:id/discard */
+export const discardSchema = z.strictObject({ error: errorSchema });
 
 const phases = Object.keys(TARGET_EDGES) as [TargetPhase, ...TargetPhase[]];
 
@@ -84,8 +88,9 @@ export const recoverSchema = z.strictObject({
 export const recoveredSchema = z.object({ phase: z.enum(phases), relayAddress: z.string().nullable() });
 export type Recovered = z.output<typeof recoveredSchema>;
 
-/** Answer to commit, discard and GET. The arbiter's word. */
-export const answerSchema = z.object({ phase: z.enum(phases) });
+/** Answer to commit, discard and GET. The arbiter's word, and why it gave up, if it did. */
+export const answerSchema = z.object({ phase: z.enum(phases), error: errorSchema.nullable().default(null) });
+export type Answer = z.output<typeof answerSchema>;
 
 /** GET /peer/v1/migrations/:id/facts: for the report. Times by the target's wall clock. */
 export const factsSchema = z.object({

@@ -18,7 +18,6 @@ import {
   sourceStart,
   sourceStep,
   stopsFirst,
-  type TargetPhase,
 } from "../../migration/mod.ts";
 import { memoryBytesOf } from "../../qemu/mod.ts";
 import type { RamSection, RelayEvent, RelayFigures } from "../../relay/mod.ts";
@@ -32,7 +31,7 @@ import { clockOffsetMs } from "./clockOffset.ts";
 import { EffectRunner } from "./effects.ts";
 import { OrphanRelay } from "./orphanRelay.ts";
 import { PeerClient } from "./peerClient.ts";
-import type { Prepared } from "./peerSchemas.ts";
+import type { Answer, Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
 import { forget, type SourceRecord } from "./records.ts";
 import { memoryOf, together } from "./recoverySource.ts";
@@ -63,6 +62,8 @@ const CARRIED: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy"]);
 const NO_WAY_BACK: ReadonlySet<SourcePhase> = new Set(["handover", "postcopy", "recovering"]);
 /** The source relay says its last word soon after the target's. */
 const LAST_WORD_MS = 5_000;
+/** How long a relay that closed QEMU's connection may take to say why. */
+const WHY_MS = 1_000;
 
 /** Carries out the source's half of one migration. */
 export class SourceMove {
@@ -129,7 +130,7 @@ export class SourceMove {
     });
     const { balloon: ordered } = order;
     this.#balloon = left || !vm ? null : new DepartingBalloon({ context, id, vm, ordered, log: this.#log });
-    const tell = (event: SourceEvent) => this.dispatch(event);
+    const tell = (event: SourceEvent) => this.#onQemu(event);
     const { meter, steering } = { meter: this.#meter, steering: this.#steering };
     this.#qemu = vm === null ? null : new SourceQemu(vm, { tell, meter, steering });
     this.#runner = new EffectRunner<SourceEffect>({
@@ -337,7 +338,13 @@ export class SourceMove {
       case "askDiscard":
         return this.#ask(() => this.#peer.discard(this.id, this.#error()));
       case "askTarget":
-        return this.#ask(() => this.#peer.phase(this.id));
+        return this.#ask(() => this.#peer.word(this.id));
+      case "lookAtTarget":
+        void this.#peer.word(this.id).then(
+          (answer) => this.dispatch({ type: "targetSays", ...answer }),
+          () => this.dispatch({ type: "targetSays", phase: undefined }),
+        );
+        return;
       case "askLater":
         return void this.#after(this.phase === "postcopy" ? ASK_SOON_MS : ASK_LATER_MS, () =>
           this.dispatch({ type: "askAgain" }),
@@ -460,6 +467,13 @@ export class SourceMove {
     if (told) this.dispatch(told);
   }
 
+  /** A QEMU whose connection was closed only says so; the relay that closed it says why, perhaps a moment later. */
+  #onQemu(event: SourceEvent): void {
+    const closed = event.type === "qemuStatus" && event.status === "failed";
+    if (!closed || this.#own === null || !canCancel(this.phase)) return this.dispatch(event);
+    void Promise.race([this.#own.gone, sleep(WHY_MS)]).then(() => this.dispatch(event));
+  }
+
   /** Without an answer it is not told again: QEMU obeys as soon as it reads it, and its monitor hangs when it has. */
   async #setDowntimeLimit(ms: number): Promise<void> {
     try {
@@ -469,8 +483,9 @@ export class SourceMove {
     }
   }
 
-  async #ask(question: () => Promise<TargetPhase>): Promise<void> {
-    this.dispatch({ type: "targetSays", phase: await askArbiter(question, this.#log, () => this.#ended) });
+  async #ask(question: () => Promise<Answer>): Promise<void> {
+    const answer = await askArbiter(question, this.#log, () => this.#ended);
+    this.dispatch({ type: "targetSays", phase: undefined, ...answer });
   }
 
   /** Without commit it never runs; but one that has loaded everything waits for our word, with the guest's name. */

@@ -154,10 +154,9 @@ export class TargetMove {
   }
 
   /** Gives the event in, and waits (bounded) until the arbiter's word is final. */
-  async decide(event: TargetEvent, waitMs: number): Promise<TargetPhase> {
+  async decide(event: TargetEvent, waitMs: number): Promise<void> {
     this.dispatch(event);
     await Promise.race([this.#until((phase) => DECIDED.has(phase)), later(waitMs)]);
-    return this.phase;
   }
 
   facts(): TargetFacts {
