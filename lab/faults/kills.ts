@@ -67,6 +67,7 @@ function promiseOf({ moment, side, role, stopMs }: Kill): FaultPromise {
 const SLICE = [
   "precopy/between END and SHUT/kill source relay",
   "precopy/committing/kill target agent",
+  "postcopy/handover/kill target QEMU",
   "postcopy/early post-copy/kill target relay",
 ];
 

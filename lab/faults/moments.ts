@@ -9,7 +9,7 @@ export interface Moment {
   readonly trap?: { readonly host: "source" | "target"; readonly texts: readonly string[] };
   /** Looked for every few milliseconds, when there is no trap. */
   readonly when?: (status: Status) => boolean;
-  /** The source's guest may still run: the commit was not sent, post-copy has not begun. */
+  /** Nothing of the guest has run at the target, and the commit was not sent. */
   readonly beforeCommit: boolean;
 }
 
@@ -82,7 +82,7 @@ const PRECOPY: readonly Moment[] = [
 
 const POSTCOPY: readonly Moment[] = [
   { strategy: "postcopy", ...prepared },
-  { strategy: "postcopy", name: "handover", trap: source(SOURCE, becomes("handover")), beforeCommit: false },
+  { strategy: "postcopy", name: "handover", trap: source(SOURCE, becomes("handover")), beforeCommit: true },
   {
     strategy: "postcopy",
     name: "target may run",
@@ -106,7 +106,7 @@ const POSTCOPY: readonly Moment[] = [
 
 const HYBRID: readonly Moment[] = [
   { strategy: "hybrid", ...firstPass },
-  { strategy: "hybrid", name: "handover", trap: source(SOURCE, becomes("handover")), beforeCommit: false },
+  { strategy: "hybrid", name: "handover", trap: source(SOURCE, becomes("handover")), beforeCommit: true },
   {
     strategy: "hybrid",
     name: "early post-copy",

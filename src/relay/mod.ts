@@ -5,6 +5,7 @@ export { splitAddress } from "./address.ts";
 export type { RelayHooks } from "./hooks.ts";
 export { type LocalListener, listenLocal } from "./localSocket.ts";
 export { RELAY_ENVIRONMENT, RELAY_FLAGS } from "./process.ts";
+export { listenAsCompleter } from "./recovery/completer.ts";
 export { type MemoryMap, SourceMemory } from "./recovery/sourceMemory.ts";
 export { REHEARSE } from "./rehearsal.ts";
 export { startRelay } from "./start.ts";

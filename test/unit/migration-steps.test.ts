@@ -240,6 +240,36 @@ test("a link that is lost in the handover may be lost for good: the target is as
   assert.deepEqual(sourceStep(back, { type: "askAgain" })[1], []);
 });
 
+test("a lost link in pre-copy is no end while the target may come back, and one as soon as it has given up", () => {
+  for (const stopped of [[], [{ type: "guestStopped" }]] as const) {
+    const lost: SourceEvent[] = [...TO_PRECOPY, ...stopped, { type: "linkLost" }];
+    assert.deepEqual(source(PRECOPY, ...lost).effects, ["askLater"]);
+    lost.push({ type: "askAgain" });
+    assert.deepEqual(source(PRECOPY, ...lost).effects, ["lookAtTarget"]);
+    for (const phase of [undefined, "loading", "discarding"] as const)
+      assert.deepEqual(source(PRECOPY, ...lost, { type: "targetSays", phase }).effects, ["askLater"]);
+    const { state } = source(PRECOPY, ...lost, { type: "targetSays", phase: "discarded", error: ERROR });
+    assert.equal(state.phase, "aborting");
+    assert.deepEqual(state.error, ERROR);
+    const back = source(PRECOPY, ...lost, { type: "linkResumed" }, { type: "askAgain" });
+    assert.deepEqual(back.effects, []);
+  }
+});
+
+test("a target QEMU that died before it said RESUME never ran, unless a former agent had given the order", () => {
+  const gone: TargetEvent = { type: "targetGone", error: ERROR };
+  const loaded: TargetEvent[] = [{ type: "started" }, { type: "linkUp" }, EQUAL, { type: "targetLoaded" }];
+  const never = target(...loaded, { type: "commit" }, gone);
+  assert.equal(never.state.phase, "discarding");
+  assert.deepEqual(never.effects, ["endTarget"]);
+  assert.equal(target(...loaded, { type: "commit" }, { type: "guestRuns" }, gone).state.phase, "running");
+  const restarted: TargetEvent = { type: "restarted", error: ERROR, qemu: "completed", carrying: false };
+  assert.equal(target(...loaded, { type: "commit" }, restarted, gone).state.phase, "lost");
+  const package_: TargetEvent[] = [{ type: "started" }, { type: "linkUp" }, { type: "packageLoaded" }];
+  assert.equal(target(...package_, gone).state.phase, "discarding");
+  assert.equal(target(...package_, { type: "guestRuns" }, gone).state.phase, "lost");
+});
+
 test("while the link is down in post-copy the target is asked whether its relay still is", () => {
   const plan: Plan = { ...PRECOPY, strategy: "postcopy" };
   const running: SourceEvent[] = [

@@ -84,7 +84,7 @@ export class Arrivals {
   /** Errors: MIGRATION_UNKNOWN, and those of QEMU and of starting a relay. */
   async recover(id: string, ticket: string): Promise<Recovered> {
     const move = this.#moves.get(id);
-    return move ? move.recover(ticket) : { phase: this.#recorded(id).phase, relayAddress: null };
+    return move ? move.recover(ticket) : { ...this.word(id), relayAddress: null };
   }
 
   /** Errors: MIGRATION_UNKNOWN. */

@@ -84,13 +84,13 @@ export const recoverSchema = z.strictObject({
   ticket: z.string().max(128),
 });
 
-/** Answer to recover: where the new relay is; null: there is nothing to recover in this phase. */
-export const recoveredSchema = z.object({ phase: z.enum(phases), relayAddress: z.string().nullable() });
-export type Recovered = z.output<typeof recoveredSchema>;
-
 /** Answer to commit, discard and GET. The arbiter's word, and why it gave up, if it did. */
 export const answerSchema = z.object({ phase: z.enum(phases), error: errorSchema.nullable().default(null) });
 export type Answer = z.output<typeof answerSchema>;
+
+/** Answer to recover: where the new relay is; null: there is nothing to recover in this phase. */
+export const recoveredSchema = answerSchema.extend({ relayAddress: z.string().nullable() });
+export type Recovered = z.output<typeof recoveredSchema>;
 
 /** GET /peer/v1/migrations/:id/facts: for the report. Times by the target's wall clock. */
 export const factsSchema = z.object({

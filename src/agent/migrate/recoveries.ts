@@ -146,12 +146,12 @@ export class Recoveries {
   }
 
   /** A guest that stood still here after its move was lost. */
-  async #resumeLost({ id, vm: name, balloonBytes }: SourceRecord, error: WireError): Promise<void> {
+  async #resumeLost({ id, vm: name, section, balloonBytes }: SourceRecord, error: WireError): Promise<void> {
     const { vms, history } = this.#context;
     const release = vms.claim(name, `recovery of ${id}`);
     try {
       const vm = vms.get(name);
-      await resumeGuest(name, vm.monitor);
+      await resumeGuest(vm, section);
       if (balloonBytes) await giveBack(vm, balloonBytes);
     } finally {
       release();

@@ -1,6 +1,9 @@
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GodwitError, isGodwitError } from "../../errors/mod.ts";
 import type { MigrationStatus, Monitor } from "../../qemu/mod.ts";
+import { type LocalListener, listenAsCompleter, type RamSection } from "../../relay/mod.ts";
+import type { Vm } from "../context.ts";
 
 /** QEMU gives a migration up within milliseconds once its socket is closed; a busy host may need longer. */
 const RESUME_MS = 15_000;
@@ -8,23 +11,34 @@ const POLL_MS = 20;
 const QMP_MS = 2_000;
 const OVER: ReadonlySet<MigrationStatus> = new Set(["none", "cancelled", "failed", "completed"]);
 
+/** QEMU refuses to cancel these (10.0), or hangs in it for ever (7.2). */
+const POSTCOPY: ReadonlySet<MigrationStatus> = new Set([
+  "postcopy-active",
+  "postcopy-paused",
+  "postcopy-recover-setup",
+  "postcopy-recover",
+]);
+
 /**
  * Makes the source guest run again after its relay has gone: gives the migration up where QEMU has not done so itself,
  * continues the guest where it stands, and looks whether it runs.
  * Only for a guest that cannot run elsewhere. Errors: SOURCE_STUCK with QEMU's words.
+ * @param section  the memory as the stream announced it; null: it did not come so far
  */
-export async function resumeGuest(vm: string, monitor: Monitor): Promise<void> {
+export async function resumeGuest(vm: Vm, section: RamSection | null): Promise<void> {
+  const { monitor } = vm;
+  const completer = new Completer(vm, section);
   const until = performance.now() + RESUME_MS;
   let reason = "QEMU did not answer";
   while (performance.now() < until && !monitor.main.isClosed) {
     try {
-      if (await giveUp(monitor)) {
+      if (await giveUp(monitor, completer)) {
         const { running, status } = await monitor.execute("query-status", {}, { timeoutMs: QMP_MS });
-        if (running) return;
+        if (running) return await completer.close();
         reason = `its state is ${status}`;
         await monitor.execute("cont", {}, { timeoutMs: QMP_MS });
         continue; // look again: only a guest that runs is resumed
-      }
+      } else reason = "its migration does not end";
     } catch (error) {
       if (!isGodwitError(error)) throw error;
       reason = error.message;
@@ -33,15 +47,42 @@ export async function resumeGuest(vm: string, monitor: Monitor): Promise<void> {
     }
     await sleep(POLL_MS);
   }
-  throw new GodwitError("SOURCE_STUCK", { vm, reason });
+  await completer.close();
+  throw new GodwitError("SOURCE_STUCK", { vm: vm.name, reason });
 }
 
 /** Whether no migration is under way any more; orders its end where one is. */
-async function giveUp(monitor: Monitor): Promise<boolean> {
+async function giveUp(monitor: Monitor, completer: Completer): Promise<boolean> {
   const { status = "none" } = await monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS });
   if (OVER.has(status)) return true;
+  if (status === "postcopy-paused") await completer.complete();
+  if (POSTCOPY.has(status)) return false;
   if (status !== "cancelling") await monitor.execute("migrate_cancel", {}, { timeoutMs: QMP_MS });
   return false;
+}
+
+/** Takes a post-copy that was interrupted to its end. Each attempt is an order of its own. */
+class Completer {
+  readonly #vm: Vm;
+  readonly #section: RamSection | null;
+  #listener: LocalListener | null = null;
+
+  constructor(vm: Vm, section: RamSection | null) {
+    this.#vm = vm;
+    this.#section = section;
+  }
+
+  async complete(): Promise<void> {
+    if (this.#section === null) return;
+    const path = join(this.#vm.dir, "complete.sock");
+    this.#listener ??= await listenAsCompleter(path, this.#section);
+    const order = { uri: `unix:${path}`, resume: true };
+    await this.#vm.monitor.execute("migrate", order, { timeoutMs: QMP_MS });
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+  }
 }
 
 /** No second monitor, or no migration any more: the next look tells. */

@@ -424,11 +424,11 @@ export class SourceMove {
     // Without it too the target is asked first: perhaps it has everything.
     const memory = this.#state.gone ? null : await memoryOf(this.#here, section).catch(wireError);
     this.#ticket = newTicket();
-    const { phase, relayAddress } = await this.#peer.recover(this.id, this.#ticket);
-    if (relayAddress === null || memory === null) return this.dispatch({ type: "targetSays", phase });
+    const { relayAddress, ...answer } = await this.#peer.recover(this.id, this.#ticket);
+    if (relayAddress === null || memory === null) return this.dispatch({ type: "targetSays", ...answer });
     if ("code" in memory) throw GodwitError.fromWire(memory);
     if (this.#ended) return; // what has to be brought the next agent brings
-    this.#log.info({ phase, relayAddress }, "the target is ready for a rescue relay");
+    this.#log.info({ phase: answer.phase, relayAddress }, "the target is ready for a rescue relay");
     const { bandwidthBytesPerSec, pushOrder, postcopyReconnectForMs } = this.order;
     this.#newRelay("rescue");
     this.#record(); // it may carry on alone
@@ -470,7 +470,8 @@ export class SourceMove {
   /** A QEMU whose connection was closed only says so; the relay that closed it says why, perhaps a moment later. */
   #onQemu(event: SourceEvent): void {
     const closed = event.type === "qemuStatus" && event.status === "failed";
-    if (!closed || this.#own === null || !canCancel(this.phase)) return this.dispatch(event);
+    if (!closed || this.#own === null || !(canCancel(this.phase) || this.phase === "handover"))
+      return this.dispatch(event);
     void Promise.race([this.#own.gone, sleep(WHY_MS)]).then(() => this.dispatch(event));
   }
 
@@ -504,7 +505,7 @@ export class SourceMove {
   }
 
   async #resume(): Promise<void> {
-    await resumeGuest(this.order.vm, this.#here.monitor);
+    await resumeGuest(this.#here, this.#section);
     await this.#balloon?.restore();
     const sizeBytes = this.#left?.balloonBytes;
     if (sizeBytes)

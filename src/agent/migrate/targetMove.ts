@@ -315,7 +315,7 @@ export class TargetMove {
 
   async #recover(ticket: string): Promise<Recovered> {
     this.dispatch({ type: "recover" });
-    const nothing = () => ({ phase: this.phase, relayAddress: null });
+    const nothing = () => ({ phase: this.phase, error: this.error, relayAddress: null });
     const resume = this.#section;
     if (this.phase !== "interrupted" || this.#vm === null || resume === null) return nothing();
     const old = this.#relay;
@@ -334,7 +334,7 @@ export class TargetMove {
     while (this.#relayAddress === "" && this.#context.clock.monoMs() < until) await later(POLL_MS);
     if (this.#relayAddress === "")
       throw new GodwitError("RELAY_ENDED", { side: "target", reason: "it did not listen" });
-    return { phase: this.phase, relayAddress: this.#relayAddress };
+    return { phase: this.phase, error: null, relayAddress: this.#relayAddress };
   }
 
   #onRelay(event: RelayEvent): void {
