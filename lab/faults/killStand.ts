@@ -11,6 +11,7 @@ import { freePorts } from "./proxy.ts";
 import { GUEST, type Stand, TooLate, waitFor } from "./rig.ts";
 import { wallMs } from "./rigRuns.ts";
 import {
+  beats,
   isTruthful,
   moveAgain,
   oracleOf,
@@ -187,7 +188,10 @@ export class KillStand implements Stand {
     { beat, sinceMs, signal }: { beat: number; sinceMs: number; signal: AbortSignal },
   ): Promise<Omit<FaultSeen, "settledMs">> {
     const { source, target } = pair;
-    const runs = await runsOf(pair, signal);
+    let runs = await runsOf(pair, signal);
+    // To QEMU a guest runs that waits for a page, also for one that will never come.
+    const waits = said.status === "lost" && runs === "target" && !(await beats(target, signal));
+    if (waits) runs = "none";
     const truthful = await isTruthful(pair, said, runs);
     const everBoth = (): boolean => source.runs.together(target.runs, sinceMs) > 0;
     const { status, error, equal } = said;

@@ -14,6 +14,8 @@ const MOVE_MS = 120_000;
 const LOOK_MS = 100;
 /** An agent that has just started may not know all moves at once. */
 const UNKNOWN_MS = 15_000;
+/** A guest that runs is heard ten times a second. */
+const BEATS_MS = 5_000;
 /** How long an operator leaves a doubt to settle by itself. */
 const DOUBT_MS = 45_000;
 
@@ -134,6 +136,18 @@ export async function oracleOf(
     await sleep(LOOK_MS);
   }
   return "none";
+}
+
+/** Whether the guest still does anything. */
+export async function beats(host: AgentHost, signal: AbortSignal): Promise<boolean> {
+  const before = host.heard()?.beat ?? 0;
+  const endMs = performance.now() + BEATS_MS;
+  while (performance.now() < endMs && host.runs.running) {
+    if ((host.heard()?.beat ?? 0) > before + 1) return true;
+    signal.throwIfAborted();
+    await sleep(LOOK_MS);
+  }
+  return false;
 }
 
 /** Moves the guest to the other host. `waitedFor`: the last refusal before one was accepted. */

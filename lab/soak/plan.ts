@@ -84,6 +84,8 @@ export function movePlan(seed: number, number: number, can: { readonly postcopy:
       bandwidthBytesPerSec: pick(random, [0, 0, 100 * MBIT]),
       timeoutMs: TIMEOUT_MS,
       onTimeout: can.postcopy && random() < 0.5 ? "postcopy" : "stop",
+      // A line that was cut before is no reason here to let pre-copy go on without end.
+      forcePostcopy: true,
     },
     load: loadBy(random),
     line: lineBy(random),

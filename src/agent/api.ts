@@ -250,7 +250,11 @@ export type HostBody = z.output<typeof hostBodySchema>;
 /** One VM in answers. */
 export const vmBodySchema = z.object({
   name: z.string(),
-  status: z.string().describe("QEMU's run state; gone: QEMU has ended"),
+  status: z
+    .string()
+    .describe(
+      "QEMU's run state; postcopy-paused: the guest waits for memory that nobody brings; gone: QEMU has ended",
+    ),
   incoming: z.boolean(),
   busyWith: z.string().nullable(),
   pid: z.number().nullable(),

@@ -5,6 +5,8 @@ import type { Clock, Vm } from "./context.ts";
 /** A monitor hangs while QEMU writes its device state; a list must not hang with it. */
 const STATUS_MS = 2_000;
 
+const INTERRUPTED = "postcopy-paused";
+
 /** A VM as the API shows it. */
 export async function describeVm(
   vm: Vm & { readonly claimedBy: string | null },
@@ -35,9 +37,13 @@ export async function describeVm(
   };
 }
 
-async function runState(vm: Vm): Promise<string> {
+async function runState({ monitor }: Vm): Promise<string> {
   try {
-    return (await vm.monitor.execute("query-status", {}, { timeoutMs: STATUS_MS })).status;
+    const { status } = await monitor.execute("query-status", {}, { timeoutMs: STATUS_MS });
+    // To QEMU a guest runs, too, that waits for pages which nobody brings.
+    if (status !== "running") return status;
+    const { status: migration } = await monitor.execute("query-migrate", {}, { timeoutMs: STATUS_MS });
+    return migration === INTERRUPTED ? INTERRUPTED : status;
   } catch (error) {
     if (!isGodwitError(error)) throw error;
     return error.code === "QMP_TIMEOUT" ? "unresponsive" : "gone";
