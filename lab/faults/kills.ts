@@ -115,6 +115,10 @@ function lay({ moment, side, role, stopMs }: Kill, pair: Pair): void {
 async function strikeAt(kill: Kill, move: KillMove): ReturnType<Strike> {
   const { moment, side, role, stopMs } = kill;
   const host = move[side];
+  if (moment.turns !== undefined) {
+    await move.until(moment.turns);
+    await move.source.call("post", `/v1/migrations/${move.id}/postcopy`);
+  }
   const pid =
     moment.trap === undefined ? await atState(kill, move) : await atLine(move[moment.trap.host], move);
   const atMs = performance.now();

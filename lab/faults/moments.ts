@@ -9,6 +9,8 @@ export interface Moment {
   readonly trap?: { readonly host: "source" | "target"; readonly texts: readonly string[] };
   /** Looked for every few milliseconds, when there is no trap. */
   readonly when?: (status: Status) => boolean;
+  /** Post-copy is ordered then: the guest of these moves writes too little for pre-copy not to end by itself. */
+  readonly turns?: (status: Status) => boolean;
   /** Nothing of the guest has run at the target, and the commit was not sent. */
   readonly beforeCommit: boolean;
 }
@@ -106,10 +108,17 @@ const POSTCOPY: readonly Moment[] = [
 
 const HYBRID: readonly Moment[] = [
   { strategy: "hybrid", ...firstPass },
-  { strategy: "hybrid", name: "handover", trap: source(SOURCE, becomes("handover")), beforeCommit: true },
+  {
+    strategy: "hybrid",
+    name: "handover",
+    turns: firstPass.when,
+    trap: source(SOURCE, becomes("handover")),
+    beforeCommit: true,
+  },
   {
     strategy: "hybrid",
     name: "early post-copy",
+    turns: firstPass.when,
     trap: source(SOURCE, becomes("postcopy")),
     beforeCommit: false,
   },
