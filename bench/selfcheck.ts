@@ -3,13 +3,13 @@
  * purpose from this one.
  * Method: three runs of the quick cells by the command as users have it, the third with the relay's test hook, compared
  * as `godwit bench compare` does. Exit code 1 when either is wrong. About six minutes.
- *
- * npm run bench:selfcheck [-- FOLDER]     (FOLDER keeps the three results; else they are removed)
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Command } from "commander";
+import { readFlags } from "../lab/mod.ts";
 import { type ComparedRow, compareResults, comparisonText, readResult } from "../src/bench/mod.ts";
 
 /** Two cells tell nothing apart with fewer than four repeats. */
@@ -34,7 +34,12 @@ function differs(rows: readonly ComparedRow[]): ComparedRow[] {
 }
 
 process.on("SIGINT", () => undefined);
-const [given] = process.argv.slice(2);
+const command = new Command("npm run bench:selfcheck --")
+  .description("Whether the bench can be believed: three runs of the quick cells, about six minutes.")
+  .argument("[folder]", "keeps the three results; else they are removed")
+  .addHelpText("after", "\nExample: npm run bench:selfcheck -- /tmp/selfcheck");
+readFlags(command);
+const [given] = command.args;
 const folder = given ?? mkdtempSync(join(tmpdir(), "godwit-selfcheck-"));
 try {
   const first = await run("first", 1, folder);

@@ -1,36 +1,38 @@
 /**
  * Fuzzes the doors that bytes of others come in by.
  *
- *   npm run fuzz -- [--inputs N] [--seed N] [--surface NAME] [--json] [--keep DIR]
- *
  * Exit code 1 when anything was found: each finding is a file that the tests give in again from then on.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { Command, Option } from "commander";
+import { readFlags, whole } from "../lab/mod.ts";
 import { hashOf } from "./random.ts";
 import { SURFACES, surfaceOf } from "./surfaces/mod.ts";
 import type { FuzzOutcome } from "./types.ts";
 import { watched } from "./watch.ts";
 
-const { values } = parseArgs({
-  options: {
-    inputs: { type: "string", default: "1000000" },
-    seed: { type: "string", default: "1" },
-    surface: { type: "string" },
-    json: { type: "boolean", default: false },
-    keep: { type: "string", default: join(import.meta.dirname, "../test/vectors/fuzz") },
-  },
-});
+const values = readFlags<{ inputs: number; seed: number; surface?: string; json?: true; keep: string }>(
+  new Command("npm run fuzz --")
+    .description("Gives changed inputs to each place where bytes of others come in.")
+    .option("--inputs <n>", "how many in all", whole(1, 1_000_000_000), 1_000_000)
+    .option("--seed <n>", "of everything that is changed", whole(0, 1_000_000_000), 1)
+    .addOption(
+      new Option("--surface <name>", "only this one").choices(SURFACES.map((surface) => surface.name)),
+    )
+    .option("--json", "one JSON list on stdout")
+    .option("--keep <folder>", "where findings are kept", join(import.meta.dirname, "../test/vectors/fuzz"))
+    .addHelpText(
+      "after",
+      `
+Example: npm run fuzz -- --inputs 20000 --seed 7 --surface link
+Exit codes: 0 nothing was found; 1 something was, and is kept; 2 usage. docs/fuzzing.md says more.`,
+    ),
+);
 /** Of all inputs of a surface: coverage makes each of them several times as slow. */
 const GUIDED = 0.05;
 
-const inputs = Number(values.inputs);
-const seed = Number(values.seed);
-if (!(Number.isSafeInteger(inputs) && inputs > 0 && Number.isSafeInteger(seed))) {
-  process.stderr.write("--inputs and --seed are whole numbers\n");
-  process.exit(2);
-}
+const { inputs, seed } = values;
 const surfaces = values.surface === undefined ? SURFACES : [surfaceOf(values.surface)];
 const weights = surfaces.reduce((sum, { weight }) => sum + weight, 0);
 const outcomes: FuzzOutcome[] = [];

@@ -1,3 +1,4 @@
+export { readFlags, whole } from "./commandLine.ts";
 export {
   type GuestLine,
   GuestOracle,

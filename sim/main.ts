@@ -1,10 +1,7 @@
-/**
- * npm run sim -- [--seed N] [--runs N] [--trace] [--json] [--mutant NAME] [--plan FILE] [--no-shrink]
- *
- * Exit code 1 when a seed breaks a rule. docs/simulation.md
- */
+/** Worlds by seed, each with its faults, and whether one of them breaks a rule. docs/simulation.md */
 import { readFileSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { Command, Option } from "commander";
+import { readFlags, whole } from "../lab/commandLine.ts";
 import { install } from "./engine/install.ts";
 
 install();
@@ -20,40 +17,40 @@ type MutantName = import("./mutants.ts").MutantName;
 const RUNS = 200;
 const PROGRESS_MS = 1000;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    runs: { type: "string" },
-    trace: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    mutant: { type: "string" },
-    plan: { type: "string" },
-    "no-shrink": { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
+const SEED_MAX = 2 ** 31;
 
-const USAGE = `Usage: npm run sim -- [--seed N] [--runs N] [--trace] [--json] [--plan FILE] [--mutant NAME] [--no-shrink]
-
-  --seed N        the first seed (default 1)
-  --runs N        how many seeds (default ${RUNS}; with --seed alone: 1)
-  --trace         prints every step
-  --json          one JSON object on stdout
-  --plan FILE     runs this plan (JSON, as a failing seed prints it) instead of seeds
-  --mutant NAME   with a bug put in on purpose: ${MUTANTS.join(", ")}
-  --no-shrink     a failing plan is printed as it is
-
-docs/simulation.md`;
-
-function count(text: string | undefined, otherwise: number): number {
-  const n = text === undefined ? otherwise : Number(text);
-  if (Number.isSafeInteger(n) && n >= 0) return n;
-  process.stderr.write(`"${text}" is no whole number\n`);
-  process.exit(2);
+interface Flags {
+  readonly seed?: number;
+  readonly runs?: number;
+  readonly trace?: true;
+  readonly json?: true;
+  readonly plan?: string;
+  readonly mutant?: MutantName;
+  readonly shrink: boolean;
 }
 
+const values = readFlags<Flags>(
+  new Command("npm run sim --")
+    .description(
+      "Moves in simulated worlds, each with its faults by its seed; every rule is looked at after every step.",
+    )
+    .option("--seed <n>", "the first seed (default: 1)", whole(0, SEED_MAX))
+    .option("--runs <n>", `how many seeds (default: ${RUNS}; with --seed alone 1)`, whole(0, 100_000_000))
+    .option("--trace", "prints every step")
+    .option("--json", "one JSON object on stdout")
+    .option("--plan <file>", "runs this plan (JSON, as a failing seed prints it) instead of seeds")
+    .addOption(new Option("--mutant <name>", "with a bug put in on purpose").choices(MUTANTS))
+    .option("--no-shrink", "a failing plan is printed as it is")
+    .addHelpText(
+      "after",
+      `
+Example: npm run sim -- --seed 1 --runs 2000
+Exit codes: 0 no rule was broken; 1 one was; 2 usage. docs/simulation.md says more.`,
+    ),
+);
+
 async function run(plan: Plan, trace: boolean): Promise<RunResult> {
-  const restore = values.mutant === undefined ? undefined : mutate(values.mutant as MutantName);
+  const restore = values.mutant === undefined ? undefined : mutate(values.mutant);
   try {
     return await runPlan(plan, trace ? { trace: (line) => process.stderr.write(`${line}\n`) } : {});
   } finally {
@@ -61,17 +58,7 @@ async function run(plan: Plan, trace: boolean): Promise<RunResult> {
   }
 }
 
-if (values.help) {
-  process.stdout.write(`${USAGE}\n`);
-  process.exit(0);
-}
-if (values.mutant !== undefined && !MUTANTS.includes(values.mutant as MutantName)) {
-  process.stderr.write(`no such mutant: ${values.mutant}\n`);
-  process.exit(2);
-}
-
-const first = count(values.seed, 1);
-const runs = count(values.runs, values.seed === undefined ? RUNS : 1);
+const { seed: first = 1, runs = values.seed === undefined ? RUNS : 1 } = values;
 const plans: (() => Plan)[] = [];
 if (values.plan !== undefined) plans.push(() => JSON.parse(readFileSync(values.plan!, "utf8")) as Plan);
 else {
@@ -88,7 +75,7 @@ const seen: Record<string, number> = {};
 const failures: { readonly result: RunResult; readonly plan: Plan }[] = [];
 for (const [done, make] of plans.entries()) {
   const plan = make();
-  const result = await run(plan, values.trace);
+  const result = await run(plan, values.trace === true);
   steps += result.atStep;
   simulatedMs += result.simulatedMs;
   ends[result.end] = (ends[result.end] ?? 0) + 1;
@@ -105,7 +92,7 @@ const tookMs = performance.now() - startedMs;
 
 const [worst] = failures;
 let shrunk: Plan | undefined;
-if (worst !== undefined && !values["no-shrink"]) {
+if (worst !== undefined && values.shrink) {
   process.stderr.write("making the first of them smaller\n");
   const rule = worst.result.broken!;
   shrunk = (await shrink(worst.plan, rule, async (plan) => (await run(plan, false)).broken)).plan;

@@ -1,10 +1,9 @@
 /**
  * The micro benches: what each step of a page's way costs, as a ratio to copying the page's bytes once, on the same
  * machine in the same run.
- *
- * npm run bench:micro [-- --only kernels|encodings|engine|stream|link --json --tiny]     (--tiny: shows that they run, and nothing else)
  */
-import { parseArgs } from "node:util";
+import { Command, Option } from "commander";
+import { readFlags } from "../../lab/mod.ts";
 import { encodingFigures } from "./encodings.ts";
 import { engineFigures } from "./engine.ts";
 import { type Figure, FULL, TINY } from "./figures.ts";
@@ -21,19 +20,16 @@ const BENCHES = {
 } as const;
 type Bench = keyof typeof BENCHES;
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string" },
-    json: { type: "boolean", default: false },
-    tiny: { type: "boolean", default: false },
-  },
-});
 const known = Object.keys(BENCHES) as Bench[];
-const chosen = values.only === undefined ? known : known.filter((name) => name === values.only);
-if (chosen.length === 0) {
-  process.stderr.write(`--only ${values.only}: there are ${known.join(", ")}\n`);
-  process.exit(2);
-}
+const values = readFlags<{ only?: Bench; json?: true; tiny?: true }>(
+  new Command("npm run bench:micro --")
+    .description("What each step of a page's way costs, as a ratio to copying the page once.")
+    .addOption(new Option("--only <bench>", "only this one").choices(known))
+    .option("--json", "one JSON object on stdout")
+    .option("--tiny", "shows that they run, and nothing else")
+    .addHelpText("after", "\nExample: npm run bench:micro -- --only kernels"),
+);
+const chosen = values.only === undefined ? known : [values.only];
 
 const all: Partial<Record<Bench, readonly Figure[]>> = {};
 for (const name of chosen) all[name] = await BENCHES[name](values.tiny ? TINY : FULL);

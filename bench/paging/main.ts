@@ -2,30 +2,14 @@
  * What the orders of pushes are worth in post-copy: a simulation (docs/postcopy.md says what it leaves out). Per guest and
  * order: pages that the guest had to ask for, as a part of what it works with, how long it stood still for that in all, and
  * the longest single wait.
- *
- * node bench/paging/main.ts [--seeds 3] [--link NAME] [--lacking 1] [--orders auto,forward] [--pivots 1,3,7] [--near 64] [--json]
  */
-import { parseArgs } from "node:util";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { readFlags, whole } from "../../lab/mod.ts";
 import { Bubbles } from "../../src/paging/bubbles.ts";
 import { Leaning } from "../../src/paging/leaning.ts";
 import { makePushOrder, PUSH_ORDERS, type PushOrder, type Waiting } from "../../src/paging/mod.ts";
 import { type Outcome, simulate } from "./simulate.ts";
 import { TRACES } from "./traces.ts";
-
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "3" },
-    link: { type: "string", default: "lan" },
-    lacking: { type: "string", default: "1" },
-    drain: { type: "string", default: "250000" },
-    orders: { type: "string" },
-    /** Compares bubbles of so many pivots instead of the orders. */
-    pivots: { type: "string" },
-    /** Compares what counts as near for `auto`. */
-    near: { type: "string" },
-    json: { type: "boolean", default: false },
-  },
-});
 
 /** Pages per second of 1 Gbit/s and 100 Mbit/s, and their round trips. */
 const LINKS: Record<string, { readonly linkPagesPerSec: number; readonly roundTripMs: number }> = {
@@ -34,30 +18,56 @@ const LINKS: Record<string, { readonly linkPagesPerSec: number; readonly roundTr
   slow: { linkPagesPerSec: 3000, roundTripMs: 20 },
 };
 
+interface Flags {
+  readonly seeds: number;
+  readonly link: string;
+  readonly lacking: number;
+  readonly drain: number;
+  readonly orders?: readonly string[];
+  readonly pivots?: readonly number[];
+  readonly near?: readonly number[];
+  readonly json?: true;
+}
+
+const share = (text: string): number => {
+  const value = Number(text);
+  if (value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("must be above 0, and 1 at most");
+};
+const counts = (text: string): number[] => text.split(",").map(whole(1, 1000));
+const values = readFlags<Flags>(
+  new Command("npm run bench:paging --")
+    .description("What each order of pushes is worth in post-copy, by simulation.")
+    .option("--seeds <n>", "runs of each", whole(1, 1000), 3)
+    .addOption(new Option("--link <name>", "which line").choices(Object.keys(LINKS)).default("lan"))
+    .option("--lacking <share>", "of the guest's memory", share, 1)
+    .option("--drain <pages>", "per second, out of the source QEMU", whole(1, 1_000_000_000), 250_000)
+    .option("--orders <names>", `of ${PUSH_ORDERS.join(", ")}`, (text) => text.split(","))
+    .option("--pivots <counts>", "compares bubbles of so many pivots instead of the orders", counts)
+    .option("--near <counts>", "compares what counts as near for auto", counts)
+    .option("--json", "one JSON list on stdout")
+    .addHelpText("after", "\nExample: npm run bench:paging -- --link slow --orders auto,forward"),
+);
+
 type MakeOrder = (waiting: Waiting) => PushOrder;
-const pageCounts = (list: string): number[] => list.split(",").map(Number);
 function variants(): readonly (readonly [string, MakeOrder])[] {
   if (values.pivots !== undefined) {
-    return pageCounts(values.pivots).map((pivots) => [
+    return values.pivots.map((pivots) => [
       `bubbles, ${pivots}`,
       (waiting) => new Bubbles(waiting, { pivots, nearPages: 64 }),
     ]);
   }
   if (values.near !== undefined) {
-    return pageCounts(values.near).map((near) => [
-      `auto, near ${near}`,
-      (waiting) => new Leaning(waiting, near),
-    ]);
+    return values.near.map((near) => [`auto, near ${near}`, (waiting) => new Leaning(waiting, near)]);
   }
-  const wanted = values.orders?.split(",");
+  const wanted = values.orders;
   return PUSH_ORDERS.filter((name) => wanted?.includes(name) ?? true).map((name) => [
     name,
     (waiting) => makePushOrder(name, waiting),
   ]);
 }
 const orders = variants();
-const link = LINKS[values.link];
-if (link === undefined) throw new Error(`--link ${Object.keys(LINKS).join("|")}`);
+const link = LINKS[values.link]!;
 
 /** Added to each stall in the geometric mean over all guests, so that one without any does not outweigh the others. */
 const FLOOR_MS = 10;
@@ -67,13 +77,13 @@ const mean = (runs: readonly Outcome[], of: (run: Outcome) => number): number =>
 
 const rows = TRACES.flatMap((trace) =>
   orders.map(([order, makeOrder]) => {
-    const runs = Array.from({ length: Number(values.seeds) }, (_, seed) =>
+    const runs = Array.from({ length: values.seeds }, (_, seed) =>
       simulate({
         trace,
         makeOrder,
         ...link,
-        drainPagesPerSec: Number(values.drain),
-        lacking: Number(values.lacking),
+        drainPagesPerSec: values.drain,
+        lacking: values.lacking,
         seed,
       }),
     );

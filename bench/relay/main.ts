@@ -9,12 +9,10 @@
  *              processes in C that only copy bytes (copier.c; left out without a C compiler). On two processors, QEMU 7.2:
  *              direct 1.0, copiers 1.44, relays 2.45 (medians of 6 pairs).
  * Limits: 1.05 of direct over the shaped link, 1.4 unlimited (medians of pairs), 200 MB per relay. Exit code 1 above.
- *
- * npm run bench:relay [-- --pairs N --mem MIB --ws MIB --only shaped|unlimited --qemu 7.2|10.0 --no-copy --json]
  */
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
-import { artefacts } from "../../lab/mod.ts";
+import { Command, Option } from "commander";
+import { artefacts, readFlags, whole } from "../../lab/mod.ts";
 import { say, summary } from "../../src/bench/mod.ts";
 import { copierProgram } from "./copier.ts";
 import { type BenchGuest, bootBenchGuest, type Crossing } from "./crossing.ts";
@@ -129,25 +127,44 @@ function holds({ link, crossings, ratios }: Measured): boolean {
   return summary(ratios.relay!).median <= LINKS[link].ratioMax && Math.max(...peaks) < RSS_BYTES_MAX;
 }
 
-const { values } = parseArgs({
-  allowNegative: true,
-  options: {
-    pairs: { type: "string", default: "7" },
-    mem: { type: "string", default: "1024" },
-    ws: { type: "string", default: "32" },
-    only: { type: "string" },
-    qemu: { type: "string" },
-    copy: { type: "boolean", default: true },
-    json: { type: "boolean", default: false },
-  },
-});
-const links = (values.only === undefined ? Object.keys(LINKS) : [values.only]) as LinkName[];
-const qemu = artefacts().qemus.find(({ version }) => version.startsWith(values.qemu ?? ""));
-if (qemu === undefined || links.some((link) => !(link in LINKS)))
-  throw new Error(`there is no ${values.only ?? ""} ${values.qemu ?? ""}: see the head of this file`);
+interface Flags {
+  readonly pairs: number;
+  readonly mem: number;
+  readonly ws: number;
+  readonly only?: LinkName;
+  readonly qemu: string;
+  readonly copy: boolean;
+  readonly json?: true;
+}
+
+const { qemus } = artefacts();
+const names = Object.keys(LINKS) as LinkName[];
+const values = readFlags<Flags>(
+  new Command("npm run bench:relay --")
+    .description("Moves through the relays beside direct ones, in pairs.")
+    .option("--pairs <n>", "how many", whole(1, 1000), 7)
+    .option("--mem <MiB>", "memory of the guest", whole(128, 65_536), 1024)
+    .option("--ws <MiB>", "what it writes and verifies", whole(1, 65_536), 32)
+    .addOption(new Option("--only <link>", "only over this one").choices(names))
+    .addOption(
+      new Option("--qemu <version>", "by its version")
+        .choices(qemus.map(({ version }) => version))
+        .default(qemus[0]?.version),
+    )
+    .option("--no-copy", "without the way through copiers in C")
+    .option("--json", "one JSON object on stdout")
+    .addHelpText(
+      "after",
+      `
+Example: npm run bench:relay -- --pairs 6 --only unlimited
+Exit codes: 0 within the limits; 1 above one, or a bug; 2 usage.`,
+    ),
+);
+const links = values.only === undefined ? names : [values.only];
+const qemu = qemus.find(({ version }) => version === values.qemu)!;
 
 progress(`QEMU ${qemu.version}, guest of ${values.mem} MiB, load ${loadavg().map((n) => n.toFixed(1))}`);
-const guest = await bootBenchGuest({ qemu, memoryMib: Number(values.mem), setMib: Number(values.ws) });
+const guest = await bootBenchGuest({ qemu, memoryMib: values.mem, setMib: values.ws });
 // QEMUs are sessions of their own: a Ctrl-C at the terminal does not reach them.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void guest.stop().finally(() => process.exit(130)));
@@ -157,7 +174,7 @@ try {
   if (values.copy && !floor) progress("no C compiler (cc): the way through copiers is left out");
   for (const link of links) {
     const ways: Way[] = link === "unlimited" && floor ? ["direct", "relay", "copy"] : ["direct", "relay"];
-    all.push(await measure(guest, link, ways, Number(values.pairs)));
+    all.push(await measure(guest, link, ways, values.pairs));
   }
   await guest.judge();
 } finally {

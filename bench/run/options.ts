@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { whole } from "../../lab/mod.ts";
 
 export interface BenchOptions {
   /** Names of cells and groups; null: those of quick, or all. */
@@ -113,12 +114,4 @@ function names(text: string): string[] {
   const found = text.split(",").map((name) => name.trim());
   if (found.includes("")) throw new InvalidArgumentError("must be names with commas between them");
   return found;
-}
-
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
-  };
 }

@@ -1,7 +1,8 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { jsonOption, parsed } from "../../src/cli/options.ts";
 import { rate } from "../../src/cli/units.ts";
 import { STRATEGIES, type Strategy } from "../../src/migration/mod.ts";
+import { whole } from "../commandLine.ts";
 import { MANNERS, type Manner } from "../guest/mod.ts";
 
 export interface DemoOptions {
@@ -75,14 +76,9 @@ function demoCommand(): Command {
         ...STRATEGIES,
       ]),
     )
-    .option("--mem <MiB>", "memory of the guest", whole(MEMORY_MIB), 512)
-    .option(
-      "--ws <MiB>",
-      "working set that it writes and verifies",
-      whole({ min: 1, max: MEMORY_MIB.max }),
-      64,
-    )
-    .option("--rate <pages/s>", "page writes per second", whole({ min: 0, max: 10_000_000 }), 4000)
+    .option("--mem <MiB>", "memory of the guest", whole(MEMORY_MIB.min, MEMORY_MIB.max), 512)
+    .option("--ws <MiB>", "working set that it writes and verifies", whole(1, MEMORY_MIB.max), 64)
+    .option("--rate <pages/s>", "page writes per second", whole(0, 10_000_000), 4000)
     .addOption(
       new Option("--mode <manner>", "how it writes; lab/guest/README.md says more")
         .choices([...MANNERS])
@@ -92,7 +88,7 @@ function demoCommand(): Command {
     .option(
       "--break <s>",
       "damage one byte of the guest after so many seconds: the demo must fail",
-      whole({ min: 0, max: 3_600 }),
+      whole(0, 3_600),
       0,
     )
     .addOption(jsonOption().default(undefined, "a table for people"))
@@ -107,14 +103,6 @@ Exit codes: 0 every move completed and the oracle found no difference; 2 usage; 
     )
     .exitOverride()
     .showHelpAfterError("(see --help)");
-}
-
-function whole({ min, max }: { readonly min: number; readonly max: number }): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
-  };
 }
 
 /** The CLI gets it as it was written; here it is only looked at early. */

@@ -3,15 +3,14 @@
  * post-copy.
  * Method: two libvirtds as two hosts in namespaces of their own, the lab guest under stock QEMU; after each move libvirt,
  * both relays and the guest's own oracle are asked. All is taken away again, also on Ctrl-C.
- *
- *   node lab/libvirt/run.ts [--install]
  */
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { time } from "../../src/cli/show.ts";
 import { isGodwitError } from "../../src/errors/mod.ts";
+import { readFlags } from "../commandLine.ts";
 import { artefacts } from "../setup/mod.ts";
 import { failure, must } from "./command.ts";
 import { DOMAIN, domainXml } from "./domain.ts";
@@ -96,7 +95,12 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-const { values } = parseArgs({ options: { install: { type: "boolean", default: false } } });
+const values = readFlags<{ install?: true }>(
+  new Command("npm run lab:libvirt --")
+    .description("Moves a running guest by virsh through the relays, on two libvirts of this machine.")
+    .option("--install", "install libvirt where it is missing (Debian; asks nothing)")
+    .addHelpText("after", "\nExample: npm run lab:libvirt -- --install"),
+);
 const interrupted = new AbortController();
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.on(name, () => {
@@ -108,7 +112,7 @@ const folder = mkdtempSync(join(tmpdir(), "godwit-libvirt-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 chmodSync(folder, 0o711);
 try {
-  await checkNeeds({ install: values.install });
+  await checkNeeds({ install: values.install === true });
   await main(folder, interrupted.signal);
 } catch (error) {
   if (interrupted.signal.aborted) {

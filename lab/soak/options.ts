@@ -1,4 +1,5 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
+import { whole } from "../commandLine.ts";
 import { artefacts, type QemuArtefact } from "../setup/mod.ts";
 
 export interface SoakOptions {
@@ -63,7 +64,7 @@ export function soakOptions(args: readonly string[]): SoakOptions | number {
 }
 
 function soakCommand(): Command {
-  const number = (min: number, max = NUMBER_MAX) => whole({ min, max });
+  const number = (min: number, max = NUMBER_MAX) => whole(min, max);
   return new Command("npm run soak --")
     .description(
       "One guest moves back and forth between two agents, each time by another strategy, under another load, over another line, with another fault, and checks its memory after each move.",
@@ -72,7 +73,7 @@ function soakCommand(): Command {
     .option("--seed <n>", "of everything that happens", number(0), 1)
     .option("--first <n>", "begin with this move of the seed: to see one again", number(1), 1)
     .option("--qemu <version>", "such as 10.0 (default: the newest that is set up)")
-    .option("--mem <MiB>", "memory of the guest", whole(MEMORY_MIB), 96)
+    .option("--mem <MiB>", "memory of the guest", whole(MEMORY_MIB.min, MEMORY_MIB.max), 96)
     .option("--ws <MiB>", "working set that it writes and verifies", number(1), 8)
     .option("--sample-each <n>", "look at the agents' memory each so many moves", number(1), 10)
     .addOption(new Option("--json <file>", "keep everything that was seen there"))
@@ -85,12 +86,4 @@ Nothing is left behind. docs/soak.md says more.`,
     )
     .exitOverride()
     .showHelpAfterError("(see --help)");
-}
-
-function whole({ min, max }: { readonly min: number; readonly max: number }): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
-  };
 }
