@@ -23,7 +23,8 @@ function say(text: string): void {
 async function main(options: FaultsOptions): Promise<number> {
   const cases = chosenCases(options);
   if (options.list) {
-    process.stdout.write(`${cases.map(({ name }) => name).join("\n")}\n`);
+    const lines = cases.map((one) => `${numberOf(one)}  ${one.name}`);
+    process.stdout.write(`${lines.join("\n")}\n`);
     return EXIT.done;
   }
   const qemus = chosenQemus(options.qemus);
@@ -69,13 +70,22 @@ function withoutJson(args: readonly string[]): string[] {
   return args.filter((arg, i) => !arg.startsWith("--json") && args[i - 1] !== "--json");
 }
 
+/** Of a case among all, from 1. */
+function numberOf(one: FaultCase): string {
+  return String(CASES.indexOf(one) + 1).padStart(3);
+}
+
+function isNamed(one: FaultCase, text: string): boolean {
+  return /^\d+$/.test(text) ? text === numberOf(one).trim() : one.name.includes(text);
+}
+
 function chosenCases({ only, groups, system, slice }: FaultsOptions): FaultCase[] {
   const known = [...new Set(CASES.map(({ group }) => group))];
   const unknown = groups.find((group) => !known.includes(group));
   if (unknown !== undefined) throw usage(`there is no group ${unknown}; known are: ${known.join(", ")}`);
   const found = CASES.filter(
     (one) =>
-      (only.length === 0 || only.some((text) => one.name.includes(text))) &&
+      (only.length === 0 || only.some((text) => isNamed(one, text))) &&
       (groups.length === 0 || groups.includes(one.group)) &&
       (system === null || one.system === system) &&
       (!slice || one.slice === true),

@@ -21,7 +21,12 @@ export interface FaultsOptions {
 export function faultsOptions(args: readonly string[]): FaultsOptions | number {
   const command = new Command("npm run faults --")
     .description("Real faults on real guests: kills, cut links, full disks, and what becomes of the guest.")
-    .option("--only <text>", "cases whose names contain this; may be given again", more, [])
+    .option(
+      "--only <text>",
+      "the case of this number, or those whose names contain this; may be given again",
+      more,
+      [],
+    )
     .option("--group <name>", "cases of this group; may be given again", more, [])
     .addOption(new Option("--system <name>", "cases of this system").choices(["godwit", "stock"]))
     .option(
