@@ -102,7 +102,7 @@ export async function startSourceRelay(
     await silence();
     const all = [...strangers, ...inDoubt, ...(current ? [current] : [])];
     for (const carry of all) carry.abandon(reason);
-    await Promise.all(all.map((carry) => carry.outcome));
+    await Promise.all(all.flatMap((carry) => [carry.outcome, carry.closed]));
   };
   const door = new Door(
     { path: options.listen, mode: options.socketMode, group: options.socketGroup },

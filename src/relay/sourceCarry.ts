@@ -36,6 +36,8 @@ import { beUrgent } from "./urgent.ts";
 const FAREWELL_MS = 5000;
 /** While the stream is slowed: a slice of 128 KiB in so many ms, 32 MB/s. */
 const SLOW_SLICE_MS = 4;
+/** What is left of a post-copy that is given up is read for so long: what stands in the socket, and its answer. */
+const SKIM_MS = 100;
 
 /** What whoever accepts connections has to know. Each comes once at most, and never for a stranger. */
 export interface SourceMoments {
@@ -94,6 +96,8 @@ export class SourceCarry implements LinkHandler {
   #qemuClosed = false;
   #summaryHeard = false;
   #over = false;
+  /** Post-copy has failed: QEMU's stream is only read to its end. */
+  #skims = false;
   #resolve: (outcome: RelayOutcome) => void = () => {};
   readonly #moments: SourceMoments;
   #answered = false;
@@ -157,6 +161,7 @@ export class SourceCarry implements LinkHandler {
           if (this.#engine.serving) this.#behindPages = [];
         },
         whole: () => {
+          if (this.#skims) return this.#return.complete();
           this.#whole = true;
           this.#completeSource();
         },
@@ -227,15 +232,20 @@ export class SourceCarry implements LinkHandler {
     return this.#stream.advised;
   }
 
-  /** Ends the migration with this reason; QEMU's connection is closed, even when it was kept open in doubt. */
+  /**
+   * Ends the migration with this reason; QEMU's connection is closed, even when it was kept open in doubt: at once, or
+   * when QEMU has come to the end of a post-copy that it is about to reach.
+   */
   abandon(error: GodwitError): void {
     this.#fail(error);
-    this.#qemu.socket.destroy();
+    if (!this.#skims) return void this.#qemu.socket.destroy();
+    setTimeout(() => this.#qemu.socket.destroy(), SKIM_MS);
   }
 
   // QEMU's stream
 
   #consume(memory: Uint8Array, start: number, end: number): number {
+    if (this.#skims) return this.#skim(memory, start, end);
     if (this.#over) return end;
     if (!this.#identified) {
       if (!this.#identify(memory, start, end)) return start;
@@ -265,6 +275,16 @@ export class SourceCarry implements LinkHandler {
       setImmediate(() => this.#readOn());
     }
     return at;
+  }
+
+  /** Nobody needs what QEMU sends any more. */
+  #skim(memory: Uint8Array, start: number, end: number): number {
+    try {
+      return this.#stream.reader.push(memory, start, end);
+    } catch {
+      this.#qemu.socket.destroy();
+      return end;
+    }
   }
 
   /** Reads on where nothing speaks against it. Before the link is up nothing is read, and it then begins by itself. */
@@ -468,6 +488,14 @@ export class SourceCarry implements LinkHandler {
     this.#link?.abort(error);
     const doubt = this.#doubt(error);
     if (doubt === undefined) this.#qemu.socket.destroy();
+    else if (this.#stream.phase === RelayPhase.postcopy && this.#context.options.withholdShut) {
+      // A source QEMU that has sent everything and is never answered can neither go on nor be told to (7.2). Completed, its
+      // guest stands still until an agent says otherwise.
+      this.#skims = true;
+      this.#stream.skim();
+      if (this.#whole) this.#return.complete();
+      else this.#qemu.resume();
+    }
     this.#settle(doubt ?? error);
   }
 

@@ -44,6 +44,7 @@ export class SourceStream implements StreamHandler {
   /** The capability postcopy-ram is on: the target was told to make ready for it. */
   advised = false;
   #blocks: readonly RamBlock[] = [];
+  #skims = false;
   readonly #outlet: SourceStreamOutlet;
   readonly #proof: MemoryProof;
   readonly #engine: SourceEngine;
@@ -57,12 +58,18 @@ export class SourceStream implements StreamHandler {
     this.reader = new StreamReader(this);
   }
 
+  /** From now on only the end of the stream is looked for. */
+  skim(): void {
+    this.#skims = true;
+  }
+
   /** Before the memory of what was read may be reused. */
   settle(): void {
     this.#proof.settle();
   }
 
   bytes(buffer: Uint8Array, start: number, end: number): void {
+    if (this.#skims) return;
     this.#engine.flush();
     for (let at = start; at < end; at += PAYLOAD_BYTES_MAX) {
       this.#outlet.send(DataKind.stream, [buffer.subarray(at, Math.min(end, at + PAYLOAD_BYTES_MAX))]);
@@ -77,16 +84,18 @@ export class SourceStream implements StreamHandler {
     start: number,
     end: number,
   ): void {
+    if (this.#skims) return;
     this.#meter.countPage(kind);
     this.#engine.page(block, offset, kind);
     this.#proof.page(block, offset, kind, buffer, start, end);
   }
 
   records(buffer: Uint8Array, start: number, end: number, context: RamBlock | undefined): void {
-    this.#engine.records(buffer, start, end, context);
+    if (!this.#skims) this.#engine.records(buffer, start, end, context);
   }
 
   barrier(barrier: Barrier): void {
+    if (this.#skims) return;
     this.#engine.barrier(barrier);
     const { pages, lo, hi } = this.#proof.total();
     const digest = encodeProof({ place: placeOf(barrier), answer: 0, pages, lo, hi });
@@ -103,6 +112,7 @@ export class SourceStream implements StreamHandler {
   }
 
   element(element: Element): void {
+    if (this.#skims) return void (element.type === "eof" && this.#outlet.whole());
     this.#outlet.element(element);
     if (element.type === "ramBlocks") {
       this.#blocks = element.blocks;
