@@ -25,13 +25,13 @@ import type { MigrationOrder, MigrationStatusBody } from "../api.ts";
 import { DepartingBalloon, giveBack } from "../balloon/mod.ts";
 import type { AgentContext, Vm } from "../context.ts";
 import { splitAddress } from "./address.ts";
-import { askArbiter } from "./arbiter.ts";
+import { Arbiter } from "./arbiter.ts";
 import type { Carrier } from "./carrier.ts";
 import { clockOffsetMs } from "./clockOffset.ts";
 import { EffectRunner } from "./effects.ts";
 import { OrphanRelay } from "./orphanRelay.ts";
 import { PeerClient } from "./peerClient.ts";
-import type { Answer, Prepared } from "./peerSchemas.ts";
+import type { Prepared } from "./peerSchemas.ts";
 import { ProgressMeter } from "./progress.ts";
 import { forget, type SourceRecord } from "./records.ts";
 import { memoryOf, together } from "./recoverySource.ts";
@@ -45,7 +45,6 @@ import { SourceQemu } from "./sourceQemu.ts";
 import { endOfPrecopy, Steering } from "./steering.ts";
 import { RECONNECT_MS } from "./targetMove.ts";
 import { notWritten, sourceEventOf, wireError } from "./translate.ts";
-import { untilHeard } from "./untilHeard.ts";
 
 /** QEMU turns to post-copy within a PART section, 50 ms; should it not, its stream must flow again. */
 const SLOW_MS_MAX = 300;
@@ -75,6 +74,7 @@ export class SourceMove {
   readonly #release: () => void;
   readonly #log: Logger;
   readonly #peer: PeerClient;
+  readonly #arbiter: Arbiter;
   readonly #runner: EffectRunner<SourceEffect>;
   readonly #meter = new ProgressMeter();
   readonly #qemu: SourceQemu | null;
@@ -131,6 +131,10 @@ export class SourceMove {
     const { balloon: ordered } = order;
     this.#balloon = left || !vm ? null : new DepartingBalloon({ context, id, vm, ordered, log: this.#log });
     const tell = (event: SourceEvent) => this.#onQemu(event);
+    this.#arbiter = new Arbiter({
+      ...{ peer: this.#peer, id, log: this.#log, ends: this.#ends.signal, why: () => this.#error() },
+      tell: (event) => this.dispatch(event),
+    });
     const { meter, steering } = { meter: this.#meter, steering: this.#steering };
     this.#qemu = vm === null ? null : new SourceQemu(vm, { tell, meter, steering });
     this.#runner = new EffectRunner<SourceEffect>({
@@ -244,7 +248,7 @@ export class SourceMove {
     this.#ends.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     if (this.#relay instanceof OrphanRelay) this.#relay.letGo();
-    else await this.#stopRelay();
+    else await this.#relay?.stop(this.#error());
     this.#qemu?.close();
   }
 
@@ -334,17 +338,13 @@ export class SourceMove {
       case "releaseShut":
         return this.#relay?.order({ order: "releaseShut" });
       case "sendCommit":
-        return this.#ask(() => this.#peer.commit(this.id));
+        return this.#arbiter.ask("commit");
       case "askDiscard":
-        return this.#ask(() => this.#peer.discard(this.id, this.#error()));
+        return this.#arbiter.ask("discard");
       case "askTarget":
-        return this.#ask(() => this.#peer.word(this.id));
+        return this.#arbiter.ask("word");
       case "lookAtTarget":
-        void this.#peer.word(this.id).then(
-          (answer) => this.dispatch({ type: "targetSays", ...answer }),
-          () => this.dispatch({ type: "targetSays", phase: undefined }),
-        );
-        return;
+        return this.#arbiter.look();
       case "askLater":
         return void this.#after(this.phase === "postcopy" ? ASK_SOON_MS : ASK_LATER_MS, () =>
           this.dispatch({ type: "askAgain" }),
@@ -354,10 +354,9 @@ export class SourceMove {
       case "recoverLater":
         return void this.#after(ASK_LATER_MS, () => this.dispatch({ type: "recoverAgain" }));
       case "discardTarget":
-        void this.#discardTarget();
-        return;
+        return this.#arbiter.discard();
       case "stopRelay":
-        return this.#stopRelay();
+        return this.#relay?.stop(this.#error());
       case "resumeSource":
         return this.#resume();
       case "report":
@@ -482,20 +481,6 @@ export class SourceMove {
     } catch (error) {
       this.#log.info({ err: error }, "QEMU did not answer the downtime limit");
     }
-  }
-
-  async #ask(question: () => Promise<Answer>): Promise<void> {
-    const answer = await askArbiter(question, this.#log, () => this.#ended);
-    this.dispatch({ type: "targetSays", phase: undefined, ...answer });
-  }
-
-  /** Without commit it never runs; but one that has loaded everything waits for our word, with the guest's name. */
-  #discardTarget(): Promise<void> {
-    return untilHeard(() => this.#peer.discard(this.id, this.#error()), this.#log, this.#ends.signal);
-  }
-
-  async #stopRelay(): Promise<void> {
-    await this.#relay?.stop(this.#error());
   }
 
   /** Before QEMU sends anything, and while it sends nothing else but pages. */
