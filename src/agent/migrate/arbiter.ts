@@ -27,7 +27,7 @@ export const DECIDED: ReadonlySet<TargetPhase> = new Set([
 async function askArbiter(
   question: () => Promise<Answer>,
   log: Logger,
-  over: () => boolean = () => false,
+  over: () => boolean,
 ): Promise<Answer | undefined> {
   const until = performance.now() + ASK_MS;
   let answer: Answer | undefined;

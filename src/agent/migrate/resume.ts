@@ -26,15 +26,22 @@ const POSTCOPY: ReadonlySet<MigrationStatus> = new Set([
  * @param section  the memory as the stream announced it; null: it did not come so far
  */
 export async function resumeGuest(vm: Vm, section: RamSection | null): Promise<void> {
-  const { monitor } = vm;
   const completer = new Completer(vm, section);
+  try {
+    await untilItRuns(vm, completer);
+  } finally {
+    await completer.close();
+  }
+}
+
+async function untilItRuns({ name, monitor }: Vm, completer: Completer): Promise<void> {
   const until = performance.now() + RESUME_MS;
   let reason = "QEMU did not answer";
   while (performance.now() < until && !monitor.main.isClosed) {
     try {
       if (await giveUp(monitor, completer)) {
         const { running, status } = await monitor.execute("query-status", {}, { timeoutMs: QMP_MS });
-        if (running) return await completer.close();
+        if (running) return;
         reason = `its state is ${status}`;
         await monitor.execute("cont", {}, { timeoutMs: QMP_MS });
         continue; // look again: only a guest that runs is resumed
@@ -47,8 +54,7 @@ export async function resumeGuest(vm: Vm, section: RamSection | null): Promise<v
     }
     await sleep(POLL_MS);
   }
-  await completer.close();
-  throw new GodwitError("SOURCE_STUCK", { vm: vm.name, reason });
+  throw new GodwitError("SOURCE_STUCK", { vm: name, reason });
 }
 
 /** Whether no migration is under way any more; orders its end where one is. */
