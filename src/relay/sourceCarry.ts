@@ -34,8 +34,10 @@ import { beUrgent } from "./urgent.ts";
 
 /** How long the target's last words are waited for once the source QEMU is content. */
 const FAREWELL_MS = 5000;
-/** While the stream is slowed: a slice of 128 KiB in so many ms, 32 MB/s. */
+/** While the stream is slowed: a slice of 128 KiB in so many ms, where no more than this waits for the line. */
 const SLOW_SLICE_MS = 4;
+const SLOW_BACKLOG_MS = 5;
+const SLOW_BACKLOG_BYTES_MIN = 64 * 1024;
 /** What is left of a post-copy that is given up is read for so long: what stands in the socket, and its answer. */
 const SKIM_MS = 100;
 
@@ -181,6 +183,7 @@ export class SourceCarry implements LinkHandler {
         targetLoaded: () => this.#event({ event: "targetLoaded" }),
         packageLoaded: () => {
           this.#packageLoaded = true;
+          this.#engine.packageLoaded();
           this.#event({ event: "packageLoaded" });
           this.#completeSource();
         },
@@ -206,8 +209,9 @@ export class SourceCarry implements LinkHandler {
   }
 
   /**
-   * Reads a slice each few ms and no more, for `ms` at most. It must not stop altogether: QEMU looks at its orders between
-   * two PART sections only, and its monitor hangs with its last section or device state.
+   * Reads a slice each few ms and no more, for `ms` at most, as the line carries it: what is read stands before all that comes
+   * later. It must not stop altogether: QEMU looks at its orders between two PART sections only, and its monitor hangs with
+   * its last section or device state.
    */
   slowStream(ms: number): void {
     if (this.#over || this.#slow !== undefined || this.#stream.phase !== RelayPhase.memory) return;
@@ -215,6 +219,9 @@ export class SourceCarry implements LinkHandler {
     this.#slices = 0;
     this.#slow = setInterval(() => {
       if (this.#over || performance.now() >= endsAtMs) return this.hurryStream();
+      const { inFlightBytes = 0, deliveredBytesPerSec = 0 } = this.#link?.stats ?? {};
+      const mayWait = Math.max(SLOW_BACKLOG_BYTES_MIN, (deliveredBytesPerSec * SLOW_BACKLOG_MS) / 1000);
+      if (inFlightBytes + this.#outgoing.waitingBytes > mayWait) return;
       this.#slices = 1;
       this.#readOn();
     }, SLOW_SLICE_MS);

@@ -91,9 +91,26 @@ describe("the pace", () => {
     return queueMs;
   }
 
+  function begun(bytesPerSec?: number): PushPace {
+    const pace = new PushPace(bytesPerSec);
+    pace.begin();
+    return pace;
+  }
+
+  test("what the target's QEMU keeps waiting while it loads the package tells nothing of the line", () => {
+    const pace = new PushPace(12.5e6);
+    let early = 0;
+    for (; pace.inFlightBytes < pace.windowBytes(0, 1); early += 8192) pace.sent(8192, 0);
+    assert.ok(early <= 64 * 1024, `${early} bytes stand behind the package`);
+    pace.acknowledged(early, 60);
+    pace.begin();
+    assert.equal(pace.lengthMs, undefined);
+    assert.ok(run(pace, 12.5e6, 1000, true) < 8);
+  });
+
   for (const bytesPerSec of [12.5e6, 125e6]) {
     test(`finds a line of ${bytesPerSec / 1e6} MB/s and keeps its queue short`, () => {
-      const pace = new PushPace(undefined);
+      const pace = begun();
       const queueMs = run(pace, bytesPerSec, 2000, true);
       const share = pace.bytesPerSec! / bytesPerSec;
       assert.ok(share > 0.8 && share < 1.3, `${share} of the line`);
@@ -102,7 +119,7 @@ describe("the pace", () => {
   }
 
   test("bytes that are taken in bunches do not look like a fast line", () => {
-    const pace = new PushPace(undefined);
+    const pace = begun();
     const bytesPerSec = 12.5e6;
     const onTheWay: { atMs: number; bytes: number }[] = [];
     let freeAtMs = 0;
@@ -125,8 +142,8 @@ describe("the pace", () => {
   });
 
   test("more may stand in the queue while the guest asks for nothing", () => {
-    const quiet = run(new PushPace(12.5e6), 12.5e6, 1000, false);
-    const asked = run(new PushPace(12.5e6), 12.5e6, 1000, true);
+    const quiet = run(begun(12.5e6), 12.5e6, 1000, false);
+    const asked = run(begun(12.5e6), 12.5e6, 1000, true);
     assert.ok(quiet > 2 * asked, `${quiet} and ${asked} ms`);
   });
 });
@@ -291,6 +308,7 @@ describe("the pager", () => {
       const w = world({ order });
       w.pager.discard(BLOCK, 0, PAGES * PAGE_BYTES);
       w.pager.begin();
+      w.pager.packageLoaded();
       for (let first = 0; first < PAGES; first += 64)
         assert.equal(
           w.give(
@@ -319,10 +337,25 @@ describe("the pager", () => {
     });
   }
 
+  test("zeros that are on their way do not keep content back", async () => {
+    const w = world();
+    w.pager.discard(BLOCK, 0, PAGES * PAGE_BYTES);
+    w.pager.begin();
+    w.pager.packageLoaded();
+    w.give(upTo(128), () => undefined);
+    await sleep(4);
+    const zeros = w.frames.length;
+    assert.ok(zeros > 0, "zeros leave, and nobody acknowledges them");
+    w.give([200, 201], () => Buffer.alloc(PAGE_BYTES, "content"));
+    assert.ok(w.frames.length > zeros, "a line that is looked at counts as empty");
+    w.close();
+  });
+
   test("an answer leaves at once, in a frame of its own", () => {
     const w = world();
     w.pager.discard(BLOCK, 0, PAGES * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     w.give(
       upTo(200).map((i) => 100 + i),
       content,
@@ -337,6 +370,7 @@ describe("the pager", () => {
     const w = world({ order: "demand" });
     w.pager.discard(BLOCK, 0, PAGES * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     assert.equal(w.pager.request(5), false);
     assert.equal(w.frames.length, 0);
     w.give([4, 5, 6], content);
@@ -350,6 +384,7 @@ describe("the pager", () => {
     const w = world({ order: "demand" });
     w.pager.discard(BLOCK, 0, 10 * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     assert.equal(w.give([1, 2, 11], content), 11);
     assert.equal(w.give([2], content), 2);
     assert.equal(w.pager.end(), false, "eight have not come");
@@ -360,6 +395,7 @@ describe("the pager", () => {
     const w = world({ poolPages: 128 });
     w.pager.discard(BLOCK, 0, PAGES * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     const solid = (page: number) => Buffer.alloc(PAGE_BYTES, `solid ${page} `);
     let given = 0;
     for (let looks = 0; given < PAGES && looks < 2000; looks++) {
@@ -386,6 +422,7 @@ describe("the pager", () => {
     const w = world({ order: "demand", poolPages: 70 });
     w.pager.discard(BLOCK, 0, 70 * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     const solid = (page: number) => Buffer.alloc(PAGE_BYTES, `solid ${page} `);
     assert.equal(w.give(upTo(64), solid), -1);
     assert.ok(w.pager.hasRoom, "for the last six");
@@ -397,6 +434,7 @@ describe("the pager", () => {
     const w = world({ bases });
     w.pager.discard(BLOCK, 0, 40 * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     const newer = (page: number) => {
       const bytes = new Uint8Array(PAGE_BYTES).fill(page % 250, 1);
       if (page % 2 === 0) bytes[100] = 251;
@@ -415,6 +453,7 @@ describe("the pager", () => {
     const w = world();
     w.pager.discard(BLOCK, 0, PAGES * PAGE_BYTES);
     w.pager.begin();
+    w.pager.packageLoaded();
     w.give(upTo(64), content);
     w.close();
     const { answered, pushed } = w.pager.figures();

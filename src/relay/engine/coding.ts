@@ -185,6 +185,10 @@ export class CodingEngine implements SourceEngine {
     this.#tables?.pager?.discard(block, offset, bytes);
   }
 
+  packageLoaded(): void {
+    this.#tables?.pager?.packageLoaded();
+  }
+
   request(block: RamBlock, offset: number): boolean {
     const { numbers, pager } = this.#known;
     return pager?.request(numbers.number(block, offset)) ?? false;

@@ -39,7 +39,8 @@ export class PlainEngine implements SourceEngine {
 
   discarded(): void {}
 
-  /** QEMU serves its guest itself. */
+  packageLoaded(): void {}
+
   request(): boolean {
     return false;
   }

@@ -23,6 +23,8 @@ export interface SourceEngine {
   barrier(barrier: Barrier): void;
   /** Before the first page of post-copy: the target throws these pages away, and QEMU will give them again. */
   discarded(block: RamBlock, offset: number, bytes: number): void;
+  /** Post-copy: the target QEMU has loaded the package. */
+  packageLoaded(): void;
   /**
    * Post-copy: the guest waits for this page.
    * @returns whether that is seen to; false: the source QEMU is to be asked

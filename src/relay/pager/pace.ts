@@ -7,10 +7,10 @@ const WINDOW_BYTES_MIN = 12 * 1024;
 const WINDOW_BYTES_START = 64 * 1024;
 const WINDOW_BYTES_MAX = 2 * 2 ** 20;
 /** How long a rate is measured at least, and for how many such samples the highest counts. */
-const SAMPLE_MS = 20;
-const SAMPLES = 32;
+const SAMPLE_MS = 40;
+const SAMPLES = 10;
 /** How often the line is let run empty to see how long it is. */
-const PROBE_MS = 400;
+const PROBE_MS = 200;
 /** Then a frame leaves only when none is on its way. */
 const PROBE_BYTES = 1;
 /** While the line's rate is being found. */
@@ -45,6 +45,7 @@ export class PushPace {
   #deliveredAtMs = 0;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   readonly #samples: number[] = [];
+  #begun = false;
   #rated: Watched | undefined;
   #timed: Watched | undefined;
   #lengthMs: number | undefined;
@@ -77,6 +78,14 @@ export class PushPace {
     return this.#flat >= FLAT_SAMPLES;
   }
 
+  /**
+   * The target QEMU takes what comes: from now on the way of a frame tells of the line. Before, a frame stands behind the
+   * package until QEMU has loaded that, and would look like a line of 60 ms.
+   */
+  begin(): void {
+    this.#begun = true;
+  }
+
   /** The guest waits for a page. */
   asked(nowMs: number): void {
     this.#askedAtMs = nowMs;
@@ -86,14 +95,15 @@ export class PushPace {
     return nowMs - this.#askedAtMs < ASKED_MS;
   }
 
-  /** @param roundTripMsMin  the link's own; undefined: not measured. Counts until more is known, as 1 ms without it */
+  /** @param roundTripMsMin  the link's own; undefined: not measured */
   windowBytes(nowMs: number, roundTripMsMin: number | undefined): number {
+    if (!this.#begun) return WINDOW_BYTES_START;
     if (this.#probing(nowMs)) return PROBE_BYTES;
     const queueMs = this.askedLately(nowMs) ? QUEUE_MS.asked : QUEUE_MS.quiet;
     const rate = this.bytesPerSec;
     if (rate === undefined) return WINDOW_BYTES_START;
     const gain = this.#found ? 1 : SEARCH_GAIN;
-    const bytes = (gain * rate * ((this.#lengthMs ?? roundTripMsMin ?? 1) + queueMs)) / 1000;
+    const bytes = (gain * rate * (this.#wayMs(roundTripMsMin) + queueMs)) / 1000;
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, bytes));
   }
 
@@ -105,6 +115,9 @@ export class PushPace {
   sent(bytes: number, nowMs: number): void {
     if (this.inFlightBytes === 0) this.#deliveredAtMs = nowMs;
     this.#sentBytes += bytes;
+    const alone = this.inFlightBytes === 0;
+    this.inFlightBytes += bytes;
+    if (!this.#begun) return;
     const frame: Watched = {
       sentAtMs: nowMs,
       deliveredBytes: this.#deliveredBytes,
@@ -115,11 +128,9 @@ export class PushPace {
       this.#rated = frame;
       this.#limited = false;
     }
-    if (this.inFlightBytes === 0) {
-      this.#timed = frame;
-      this.#probedAtMs = nowMs;
-    }
-    this.inFlightBytes += bytes;
+    if (!alone) return;
+    this.#timed = frame;
+    this.#probedAtMs = nowMs;
   }
 
   acknowledged(bytes: number, nowMs: number): void {
@@ -139,6 +150,12 @@ export class PushPace {
     // Without pressure a sample says what was asked of the line, which may be less than it carries.
     const rate = ((this.#deliveredBytes - rated.deliveredBytes) * 1000) / elapsedMs;
     if (this.#limited || rate > (this.bytesPerSec ?? 0)) this.#sample(rate);
+  }
+
+  /** Both are measured by busy processes, and only ever too long. */
+  #wayMs(roundTripMsMin: number | undefined): number {
+    if (roundTripMsMin === undefined) return this.#lengthMs ?? 1;
+    return Math.min(this.#lengthMs ?? Infinity, roundTripMsMin + 1);
   }
 
   #probing(nowMs: number): boolean {

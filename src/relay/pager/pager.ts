@@ -30,12 +30,15 @@ const PAGES_MIN = 2;
 const PAGES_MAX = 30;
 /** An answer with a page of zeros brings those behind it along. */
 const ZEROS_IN_ANSWER = 16;
-/** When zeros are all that is left they leave by the clock. */
+/** Zeros leave by the clock, and not in smaller bunches: a frame costs more than they do. */
 const ZEROS_MS = 2;
+const ZEROS_MIN = 64;
 /** Made ahead, at most: so long a job in the thread pool may take without the line running dry. */
 const AHEAD_BYTES_MAX = 256 * 1024;
 /** What is made ahead is packed at this level, the fastest per byte saved (engine/packer.ts). */
 const LEVEL = 2;
+/** What waits would keep the line busy for so long: it is far behind the source. */
+const BEHIND_MS = 500;
 /** The guest has asked for nothing for so long: an order that waits for it pushes by itself. */
 const QUIET_MS = 500;
 const QUIET_LOOK_MS = 100;
@@ -84,13 +87,14 @@ export class Pager {
   readonly #prepared = new Prepared();
   /** What packing made of bodies, lately. */
   #share = 0.6;
-  /** The guest has asked: the target has loaded the package. */
-  #asksSeen = false;
+  /** The target has loaded the package. */
+  #loaded = false;
   /** It has not asked for a while. */
   #released = false;
   readonly #zeroRate: ZeroRate;
   #zerosLater: NodeJS.Timeout | undefined;
-  readonly #trial: PackTrial;
+  /** Whether packing pays; undefined: that is not asked yet. */
+  #trial: PackTrial | undefined;
   /** Pages of the open batch of pushes. */
   #made: number[] = [];
   #quiet: NodeJS.Timeout | undefined;
@@ -114,7 +118,6 @@ export class Pager {
     this.#startedMs = options.now();
     this.#lastAskedMs = this.#startedMs;
     this.#zeroRate = new ZeroRate(this.#startedMs);
-    this.#trial = new PackTrial(this.#startedMs);
   }
 
   /** The target throws these pages away: the source will give them again. Before `begin`. */
@@ -164,11 +167,18 @@ export class Pager {
     return true;
   }
 
+  /** The target QEMU has loaded the package, and takes pages as they come. */
+  packageLoaded(): void {
+    this.#targetTakes();
+    this.#pump();
+  }
+
   /** The guest waits for this page. @returns false: only the source QEMU can give it yet */
   request(page: number): boolean {
     const nowMs = this.#options.now();
     this.#lastAskedMs = nowMs;
-    this.#asksSeen = true;
+    // Its devices may ask while they are being loaded.
+    this.#targetTakes();
     this.#released = false;
     this.#pace.asked(nowMs);
     this.#order?.fault(page);
@@ -227,10 +237,28 @@ export class Pager {
     this.#prepared.close();
   }
 
+  /**
+   * While the source gives, packing takes processor time from giving, and from a guest that waits: then it is tried only where
+   * the line is far behind.
+   */
+  get #packs(): boolean {
+    if (this.#trial === undefined) {
+      const lineMs = (this.#waiting.count * PAGE_BYTES * 1000) / (this.#pace.bytesPerSec ?? Infinity);
+      if (this.#ended || lineMs > BEHIND_MS) this.#trial = new PackTrial(this.#options.now());
+    }
+    return this.#trial?.packs === true;
+  }
+
+  #targetTakes(): void {
+    if (this.#loaded) return;
+    this.#loaded = true;
+    this.#pace.begin();
+  }
+
   /** A frame of its own, ahead of all pushes. */
   #answer(page: number): void {
     const { encoder, bodies } = this.#options;
-    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, !this.#trial.packs);
+    encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX, !this.#packs);
     this.#answered++;
     if (this.#zeros.has(page)) this.#pushed += this.#addZeros(page, ZEROS_IN_ANSWER) - 1;
     else this.#add(page);
@@ -238,32 +266,36 @@ export class Pager {
   }
 
   /** What is in the open batch leaves, unpacked. */
-  #send(form: PagesForm, contents = 0): void {
+  #send(form: PagesForm, contents = 0, paced = true): void {
     const { encoder, bodies } = this.#options;
     const { entries, bytes } = encoder.finish();
     const body = bodies.take(bytes);
     const prefix = encodePagesPrefix({ form, entries, bodyBytes: bytes });
-    this.#leave([prefix, body.bytes], bytes, contents, () => body.release());
+    this.#leave([prefix, body.bytes], bytes, contents, () => body.release(), paced);
   }
 
-  /** @param contents  pages with content that were pushed in it */
+  /**
+   * @param contents  pages with content that were pushed in it
+   * @param paced  not of zeros: they have a rate of their own, and the line would never be seen empty for them
+   */
   #leave(
     parts: readonly Uint8Array[],
     bytes: number,
     contents: number,
     release: (() => void) | undefined,
+    paced = true,
   ): void {
     const { outgoing, now, room } = this.#options;
-    this.#pace.sent(bytes, now());
+    if (paced) this.#pace.sent(bytes, now());
     const done = (): void => {
       release?.();
-      this.#pace.acknowledged(bytes, now());
-      this.#trial.delivered(contents, now());
+      if (paced) this.#pace.acknowledged(bytes, now());
+      this.#trial?.delivered(contents, now());
       this.#pump();
       room();
     };
-    // Nothing may overtake the package, which may still wait there. Answers do not: who asks has loaded it.
-    if (outgoing.empty || this.#asksSeen) outgoing.now(DataKind.pages, parts, done);
+    // Nothing may overtake the package, which may still wait there.
+    if (outgoing.empty || this.#loaded) outgoing.now(DataKind.pages, parts, done);
     else outgoing.send(DataKind.pages, parts, done);
   }
 
@@ -312,7 +344,7 @@ export class Pager {
     for (let frame = this.#next(windowBytes); frame !== undefined; frame = this.#next(windowBytes))
       this.#leave(frame.parts!, frame.bytes, frame.pages.length, frame.release);
     while (this.#waiting.count > 0 && !bodies.low) {
-      if (!this.#trial.packs || pace.inFlightBytes < windowBytes / 2) {
+      if (!this.#packs || pace.inFlightBytes < windowBytes / 2) {
         if (pace.inFlightBytes >= windowBytes) break;
         if (!this.#make(windowBytes)) break;
         this.#send(PagesForm.plain, this.#made.length);
@@ -349,14 +381,15 @@ export class Pager {
 
   /** A run of zeros from the lowest page on, as many as may leave by now. */
   #pushZeros(): void {
-    if (this.#zeros.count === 0 || (this.#options.order === "demand" && !this.#released)) return;
+    if (this.#zeros.count === 0 || !this.#loaded || (this.#options.order === "demand" && !this.#released))
+      return;
     const { encoder, bodies, now } = this.#options;
     this.#zerosLater ??= setTimeout(() => {
       this.#zerosLater = undefined;
       this.#pump();
     }, ZEROS_MS);
     let left = this.#zeroRate.allowed(now(), this.#pace.askedLately(now()));
-    if (left === 0 || bodies.low) return;
+    if (left < Math.min(ZEROS_MIN, this.#zeros.count) || bodies.low) return;
     encoder.begin(bodies.at, PAGES_BODY_BYTES_MAX);
     while (left > 0 && this.#zeros.count > 0) {
       const pages = this.#addZeros(this.#zeros.nextAt(0), left);
@@ -364,7 +397,7 @@ export class Pager {
       this.#pushed += pages;
       this.#zeroRate.spend(pages);
     }
-    this.#send(PagesForm.plain);
+    this.#send(PagesForm.plain, 0, false);
   }
 
   /** What is in the open batch is packed, and leaves in its turn. */

@@ -216,6 +216,7 @@ export class Rescue implements LinkHandler {
       this.#order?.release();
       this.#pump();
     }, QUIET_MS);
+    this.#pace.begin();
     for (const page of this.#early) this.#answer(page);
     this.#pump();
   }
