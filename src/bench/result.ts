@@ -141,6 +141,8 @@ const engineFigures = z.object({
 const pagingFigures = z.object({
   order: z.string(),
   outstanding: count,
+  // Absent in results of before.
+  gathered: count.optional(),
   answered: count,
   pushed: count,
   late: count,

@@ -48,7 +48,9 @@ export interface PagingFigures {
   readonly order: PushOrderName;
   /** Pages that the target lacked when the guest was switched over. */
   readonly outstanding: number;
-  /** Of these: sent because the guest asked for them (network faults), and pushed before it did. */
+  /** Of these: pages that had come since post-copy was ordered, or were held back by a policy, and waited for it. */
+  readonly gathered: number;
+  /** Of all: sent because the guest asked for them (network faults), and pushed before it did. */
   readonly answered: number;
   readonly pushed: number;
   /** Requests for pages that were on their way already. */

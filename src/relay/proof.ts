@@ -1,4 +1,4 @@
-import type { PageKernels } from "../../kernels/mod.ts";
+import { PAGE_BYTES, type PageKernels } from "../../kernels/mod.ts";
 import { type DigestTotal, type HashedPage, PageDigest, PageHasher, zeroPageHash } from "../pages/mod.ts";
 import { PageKind, type RamBlock } from "../stream/mod.ts";
 
@@ -49,6 +49,12 @@ export class MemoryProof {
     if (kind === PageKind.page) hasher.page(block, offset, buffer.byteOffset + start);
     else if (kind === PageKind.zero) hasher.zero(block, offset);
     else hasher.encoded(block, offset, buffer.byteOffset + start, end - start);
+  }
+
+  /** A version that lies in the kernels' memory. @param address  0: zeros */
+  told(block: RamBlock, offset: number, address: number): void {
+    const kind = address === 0 ? PageKind.zero : PageKind.page;
+    this.page(block, offset, kind, this.#kernels.bytes, address, address + PAGE_BYTES);
   }
 
   /** Hashes whatever was told and not hashed yet. Before any memory of told pages is reused. */

@@ -131,6 +131,7 @@ export class SourceCarry implements LinkHandler {
       memory,
       outgoing: this.#outgoing,
       settle: () => proof.settle(),
+      tell: (block, offset, at) => proof.told(block, offset, at),
       room: () => this.#readOn(),
       colliding: context.hooks.colliding,
       link: () => this.#link?.stats,
@@ -209,22 +210,28 @@ export class SourceCarry implements LinkHandler {
   }
 
   /**
-   * Reads a slice each few ms and no more, for `ms` at most, as the line carries it: what is read stands before all that comes
-   * later. It must not stop altogether: QEMU looks at its orders between two PART sections only, and its monitor hangs with
+   * Post-copy was ordered, and what is read now stands before all that comes later: it waits for post-copy, or else as little
+   * is read as the line carries. A slice each few ms and no more, for `ms` at most, so that QEMU does not end by itself. It must not stop altogether: QEMU looks at its orders between two PART sections only, and its monitor hangs with
    * its last section or device state.
    */
   slowStream(ms: number): void {
     if (this.#over || this.#slow !== undefined || this.#stream.phase !== RelayPhase.memory) return;
     const endsAtMs = performance.now() + ms;
     this.#slices = 0;
+    const gathers = this.#engine.gather();
     this.#slow = setInterval(() => {
       if (this.#over || performance.now() >= endsAtMs) return this.hurryStream();
+      if (gathers && this.#engine.gathers) return this.#slice();
       const { inFlightBytes = 0, deliveredBytesPerSec = 0 } = this.#link?.stats ?? {};
       const mayWait = Math.max(SLOW_BACKLOG_BYTES_MIN, (deliveredBytesPerSec * SLOW_BACKLOG_MS) / 1000);
       if (inFlightBytes + this.#outgoing.waitingBytes > mayWait) return;
-      this.#slices = 1;
-      this.#readOn();
+      this.#slice();
     }, SLOW_SLICE_MS);
+  }
+
+  #slice(): void {
+    this.#slices = 1;
+    this.#readOn();
   }
 
   hurryStream(): void {

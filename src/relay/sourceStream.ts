@@ -1,8 +1,9 @@
+import { GodwitError } from "../errors/mod.ts";
 import {
   type Barrier,
   decodeDiscard,
   type Element,
-  type PageKind,
+  PageKind,
   type RamBlock,
   type StreamHandler,
   StreamReader,
@@ -86,8 +87,18 @@ export class SourceStream implements StreamHandler {
   ): void {
     if (this.#skims) return;
     this.#meter.countPage(kind);
+    if (this.#engine.gathers) return this.#gather(block, offset, kind, buffer.byteOffset + start);
     this.#engine.page(block, offset, kind);
     this.#proof.page(block, offset, kind, buffer, start, end);
+  }
+
+  /** The target keeps the version that it has: the digest knows nothing of this one yet. */
+  #gather(block: RamBlock, offset: number, kind: PageKind, address: number): void {
+    if (kind !== PageKind.page && kind !== PageKind.zero)
+      throw new GodwitError("POSTCOPY_ACCOUNT", {
+        problem: `page at ${offset} of ${block.name} comes encoded`,
+      });
+    this.#engine.gathered(block, offset, kind === PageKind.zero ? 0 : address);
   }
 
   records(buffer: Uint8Array, start: number, end: number, context: RamBlock | undefined): void {
@@ -109,6 +120,7 @@ export class SourceStream implements StreamHandler {
     }
     this.#outlet.send(DataKind.digest, [digest]);
     this.#outlet.barrier(barrier);
+    if (barrier === "package") this.#engine.serve();
   }
 
   element(element: Element): void {

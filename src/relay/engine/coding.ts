@@ -25,6 +25,7 @@ import {
   PAGES_PREFIX_BYTES,
   PagesForm,
 } from "../../wire/mod.ts";
+import { Gathered } from "../pager/gathered.ts";
 import { Pager, POOL_BYTES_MIN } from "../pager/pager.ts";
 import { BatchRoom } from "./batches.ts";
 import { blindKernels, type Colliding } from "./colliding.ts";
@@ -41,6 +42,8 @@ import type { SourceEngine } from "./types.ts";
 const QUIET_MS = 2;
 /** Versions that a policy held back and that leave when the link has nothing else to do, at a time: about a batch. */
 const PUMP_PAGES = 32;
+/** Pages of content that a run of records has at most, and some. */
+const RUN_PAGES_MAX = 64;
 /** A policy holds back what the link carries in so many ms at most: a part of any downtime that is asked for. */
 const HOLD_MS = 100;
 const HOLD_BYTES_MIN = 2 ** 20;
@@ -54,6 +57,8 @@ export interface CodingOptions {
   readonly throttle: Throttle;
   /** Makes sure that all pages told so far have been `hashed`. */
   readonly settle: () => void;
+  /** Tells the digest of a version that it was not told of when it was read. @param address  0: zeros */
+  readonly tell: (block: RamBlock, offset: number, address: number) => void;
   /** There may be room again. */
   readonly room: () => void;
   readonly pushOrder: PushOrderName;
@@ -74,6 +79,8 @@ interface Tables {
   readonly store: PageStore;
   readonly encoder: PageEncoder;
   readonly holding: Holding | undefined;
+  /** From the order for post-copy on, where there is a pool. */
+  gathered: Gathered | undefined;
   /** From the discards on, where there is a pool. */
   pager: Pager | undefined;
 }
@@ -95,6 +102,7 @@ export class CodingEngine implements SourceEngine {
   /** Entries are being written to the body at `#bodies.at`; the level that they will be packed at. */
   #open = false;
   #level = 0;
+  #gathers = false;
   /** Post-copy: each page goes once, and at once. */
   #postcopy = false;
   #closed = false;
@@ -134,18 +142,20 @@ export class CodingEngine implements SourceEngine {
       new Holding(kernels, memory.hold, rule, numbers.total, (page, address, lo, hi) =>
         this.#emit(encoder, page, address, lo, hi),
       );
-    this.#tables = { numbers, store, encoder, holding, pager: undefined };
+    this.#tables = { numbers, store, encoder, holding, gathered: undefined, pager: undefined };
     this.#blocks = blocks;
   }
 
   page(block: RamBlock, offset: number, kind: PageKind): void {
-    const { numbers, holding } = this.#known;
+    const { numbers, holding, gathered } = this.#known;
+    gathered?.drop(numbers.number(block, offset));
     const sweep = holding !== undefined && this.#sweeps.tell(block.index, offset) && this.#sweeps.pass > 1;
     this.#run.page(numbers.number(block, offset), kind === PageKind.zero, sweep);
     if (kind !== PageKind.zero && kind !== PageKind.page) this.#run.odd = true;
   }
 
   records(buffer: Uint8Array, start: number, end: number, context: RamBlock | undefined): void {
+    if (this.#gathers) return this.#gatherOn();
     this.#options.settle();
     const run = this.#run;
     const { pager } = this.#known;
@@ -170,15 +180,71 @@ export class CodingEngine implements SourceEngine {
     const tables = this.#tables;
     if (tables === undefined) return;
     this.#flushAll(tables);
+    if (this.#postcopy || barrier === "discard") this.#gathers = false;
+    // Without anything that QEMU discards, or without post-copy after all.
+    else this.#letGo(tables);
     if (barrier === "discard") {
       this.#postcopy = true;
       tables.encoder.freeze();
       tables.pager = this.#makePager(tables);
-    } else if (barrier === "package") tables.pager?.begin();
-    else if (tables.pager?.end() === false) {
+    } else if (barrier === "package") {
+      for (const command of tables.gathered?.discards(this.#blocks, tables.numbers) ?? [])
+        this.#outgoing.send(DataKind.stream, [command]);
+    } else if (tables.pager?.end() === false) {
       const problem = "it ended before each of them had come";
       throw new GodwitError("POSTCOPY_ACCOUNT", { problem });
     }
+  }
+
+  serve(): void {
+    const { gathered, pager, numbers } = this.#known;
+    pager?.begin();
+    for (const page of pager === undefined ? [] : (gathered?.all() ?? []))
+      this.#options.tell(numbers.blockOf(page), numbers.offsetOf(page), gathered!.pool.at(page));
+    this.#options.settle();
+    this.#run.reset();
+  }
+
+  gather(): boolean {
+    const tables = this.#tables;
+    if (tables === undefined || this.#postcopy || !this.#serves) return false;
+    this.#flushAll(tables);
+    tables.gathered ??= new Gathered(this.#kernels, this.#options.memory.pool, tables.numbers.total);
+    this.#gatherOn();
+    return true;
+  }
+
+  get gathers(): boolean {
+    return this.#gathers;
+  }
+
+  gathered(block: RamBlock, offset: number, address: number): void {
+    const { gathered, numbers } = this.#known;
+    gathered!.take(numbers.number(block, offset), address);
+  }
+
+  /** A run is as a whole gathered, or not at all. */
+  #gatherOn(): void {
+    this.#gathers = this.#known.gathered!.room >= RUN_PAGES_MAX;
+  }
+
+  /** What was gathered leaves as if it had just been read. */
+  #letGo({ gathered, numbers }: Tables): void {
+    this.#gathers = false;
+    const run = this.#run;
+    let pages = gathered === undefined ? [] : [...gathered.all()];
+    for (; pages.length > 0; pages = pages.slice(RUN_PAGES_MAX)) {
+      for (const page of pages.slice(0, RUN_PAGES_MAX)) {
+        const address = gathered!.pool.at(page);
+        run.page(page, address === 0, false);
+        this.#options.tell(numbers.blockOf(page), numbers.offsetOf(page), address);
+      }
+      this.#options.settle();
+      this.#encode(run);
+      run.reset();
+    }
+    if (gathered !== undefined) this.#known.gathered = undefined;
+    this.#flushAll(this.#known);
   }
 
   discarded(block: RamBlock, offset: number, bytes: number): void {
@@ -271,13 +337,25 @@ export class CodingEngine implements SourceEngine {
     return this.#tables;
   }
 
-  #makePager({ numbers, store, encoder }: Tables): Pager | undefined {
+  /** Whether post-copy is our business. */
+  get #serves(): boolean {
+    if (this.#options.memory.pool.bytes < POOL_BYTES_MIN) return false;
+    return this.#blocks.every(({ pageBytes }) => (pageBytes ?? SERVED_PAGE_BYTES) === SERVED_PAGE_BYTES);
+  }
+
+  #makePager({ numbers, store, encoder, gathered }: Tables): Pager | undefined {
     const { memory, pushOrder, outgoing, packer, link, room, settled } = this.#options;
-    if (memory.pool.bytes < POOL_BYTES_MIN) return undefined;
-    if (this.#blocks.some(({ pageBytes }) => (pageBytes ?? SERVED_PAGE_BYTES) !== SERVED_PAGE_BYTES))
-      return undefined;
+    if (!this.#serves) return undefined;
     return new Pager({
-      ...{ kernels: this.#kernels, pool: memory.pool, numbers, store, encoder, bodies: this.#bodies },
+      ...{
+        kernels: this.#kernels,
+        pool: memory.pool,
+        gathered,
+        numbers,
+        store,
+        encoder,
+        bodies: this.#bodies,
+      },
       ...{ packer, outgoing, order: pushOrder, link, room, settled, now: () => performance.now() },
     });
   }

@@ -9,7 +9,10 @@ import type { SourceEngine } from "./types.ts";
 /** The engine of this name for one migration. */
 export function makeEngine(
   options: Pick<SourceRelayOptions, "engine" | "pagePolicy" | "pushOrder">,
-  around: Pick<CodingOptions, "memory" | "outgoing" | "settle" | "room" | "link" | "settled" | "colliding">,
+  around: Pick<
+    CodingOptions,
+    "memory" | "outgoing" | "settle" | "tell" | "room" | "link" | "settled" | "colliding"
+  >,
 ): SourceEngine {
   const { engine: name, pagePolicy: policy, pushOrder } = options;
   const { memory, outgoing } = around;

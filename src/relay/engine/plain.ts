@@ -37,6 +37,16 @@ export class PlainEngine implements SourceEngine {
 
   readonly serving = false;
 
+  gather(): boolean {
+    return false;
+  }
+
+  readonly gathers = false;
+
+  gathered(): void {}
+
+  serve(): void {}
+
   discarded(): void {}
 
   packageLoaded(): void {}

@@ -21,6 +21,17 @@ export interface SourceEngine {
   flush(): void;
   /** As `flush`, and nothing is held back any more. */
   barrier(barrier: Barrier): void;
+  /**
+   * Post-copy was ordered: as many pages as may be wait for it from now on.
+   * @returns whether they do; false: QEMU will serve post-copy itself
+   */
+  gather(): boolean;
+  /** Whether the pages of the run that comes next wait for post-copy: they are told to `gathered`, and to nobody else. */
+  readonly gathers: boolean;
+  /** @param address  of its bytes in the kernels' memory; 0: zeros */
+  gathered(block: RamBlock, offset: number, address: number): void;
+  /** The digest of the barrier `package` was taken: pages that wait count from now on. */
+  serve(): void;
   /** Before the first page of post-copy: the target throws these pages away, and QEMU will give them again. */
   discarded(block: RamBlock, offset: number, bytes: number): void;
   /** Post-copy: the target QEMU has loaded the package. */

@@ -14,6 +14,7 @@ import type { BatchRoom } from "../engine/batches.ts";
 import type { Outgoing } from "../engine/outgoing.ts";
 import { type Packer, worthPacking } from "../engine/packer.ts";
 import type { Run } from "../engine/run.ts";
+import type { Gathered } from "./gathered.ts";
 import { PushPace } from "./pace.ts";
 import { PackTrial } from "./packTrial.ts";
 import { PagePool } from "./pool.ts";
@@ -48,6 +49,8 @@ const HOT_SENDS_MIN = 2;
 export interface PagerOptions {
   readonly kernels: PageKernels;
   readonly pool: { readonly start: number; readonly bytes: number };
+  /** Pages that have been waiting for the switch, in the same memory. */
+  readonly gathered?: Gathered | undefined;
   readonly numbers: PageNumbers;
   readonly store: PageStore;
   /** Frozen. */
@@ -102,6 +105,7 @@ export class Pager {
   readonly #startedMs: number;
   #drainMs: number | null = null;
   #outstanding = 0;
+  #gathered = 0;
   #answered = 0;
   #pushed = 0;
   #late = 0;
@@ -111,7 +115,7 @@ export class Pager {
     this.#options = options;
     const { kernels, pool, numbers } = options;
     this.#pace = new PushPace(options.link()?.deliveredBytesPerSec);
-    this.#pool = new PagePool(kernels, pool, numbers.total);
+    this.#pool = options.gathered?.pool ?? new PagePool(kernels, pool, numbers.total);
     this.#missing = new PageSet(numbers.total);
     this.#waiting = new PageSet(numbers.total);
     this.#zeros = new PageSet(numbers.total);
@@ -122,11 +126,22 @@ export class Pager {
 
   /** The target throws these pages away: the source will give them again. Before `begin`. */
   discard(block: RamBlock, offset: number, bytes: number): void {
-    this.#missing.addRange(this.#options.numbers.number(block, offset), bytes / PAGE_BYTES);
+    const { numbers, gathered } = this.#options;
+    const first = numbers.number(block, offset);
+    this.#missing.addRange(first, bytes / PAGE_BYTES);
+    if (gathered === undefined) return;
+    for (let page = first; page < first + bytes / PAGE_BYTES; page++) gathered.drop(page);
   }
 
   /** All discards are known; pages come from here on. */
   begin(): void {
+    const { gathered } = this.#options;
+    this.#gathered = gathered?.count ?? 0;
+    for (const page of gathered?.all() ?? []) {
+      this.#missing.add(page);
+      if (gathered!.zeros.has(page)) this.#zeros.add(page);
+      else this.#waiting.add(page);
+    }
     this.#outstanding = this.#missing.count;
     this.#order = makePushOrder(this.#options.order, this.#waiting, { firstPages: this.#hotPages() });
     this.#quiet = setInterval(() => this.#lookForQuiet(), QUIET_LOOK_MS);
@@ -215,6 +230,7 @@ export class Pager {
     return {
       order: this.#options.order,
       outstanding: this.#outstanding,
+      gathered: this.#gathered,
       answered: this.#answered,
       pushed: this.#pushed,
       late: this.#late,

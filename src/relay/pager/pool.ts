@@ -21,6 +21,8 @@ export class PagePool {
   readonly #spent: Int32Array;
   #head = 0;
   #spentCount = 0;
+  /** Slots of pages that were thrown away. */
+  readonly #free: number[] = [];
 
   /** @param region  `start` > 0; what is less than a page at its end stays unused */
   constructor(kernels: Pick<PageKernels, "bytes">, region: Region, totalPages: number) {
@@ -33,7 +35,7 @@ export class PagePool {
 
   /** Pages that can be put without losing one that was not spent. */
   get room(): number {
-    return this.#slots - this.#touched + this.#spentCount;
+    return this.#slots - this.#touched + this.#free.length + this.#spentCount;
   }
 
   /** The most that was ever held, bytes. */
@@ -50,10 +52,18 @@ export class PagePool {
   /** Keeps a copy. The caller has looked at `room`. @param address  of its 4096 bytes in the kernels' memory */
   put(page: number, address: number): void {
     if (this.#places[page] !== 0) throw new Error(`page ${page} is in the pool already`);
-    const slot = this.#touched < this.#slots ? this.#touched++ : this.#slotOfSpent();
+    const slot = this.#free.pop() ?? (this.#touched < this.#slots ? this.#touched++ : this.#slotOfSpent());
     this.#places[page] = slot + 1;
     const at = this.#start + slot * PAGE_BYTES;
     this.#kernels.bytes.copyWithin(at, address, address + PAGE_BYTES);
+  }
+
+  /** It will never be sent: another version comes, or none is needed. One that was spent must not be thrown away. */
+  forget(page: number): void {
+    const place = this.#places[page]!;
+    if (place === 0) return;
+    this.#free.push(place - 1);
+    this.#places[page] = 0;
   }
 
   /** It was sent. */
