@@ -42,6 +42,9 @@ export class PageDigest {
   readonly #zero: Hash64;
   #pages = 0;
   #versions = 0;
+  /** The hash that the last update replaced, as int32; both 0: the page had never been seen. */
+  oldLo = 0;
+  oldHi = 0;
 
   /** @param zero  what a page of zeros hashes to (`zeroPageHash`); the same at both ends. */
   constructor(zero: Hash64) {
@@ -70,6 +73,8 @@ export class PageDigest {
       throw new RangeError(`no page ${pageIndex} in block ${blockIndex}`);
     }
     const oldHi = hashes[at + 1]!;
+    this.oldLo = oldLo;
+    this.oldHi = oldHi;
     if ((oldLo | oldHi) === 0) this.#pages++;
     else addMixed(this.#sum, oldLo, oldHi, pageIndex, blockIndex, Part.subtract);
     const newLo = (lo | hi) === 0 ? 1 : lo | 0;
@@ -78,6 +83,18 @@ export class PageDigest {
     hashes[at + 1] = newHi;
     addMixed(this.#sum, newLo, newHi, pageIndex, blockIndex, Part.add);
     this.#versions++;
+  }
+
+  /** Takes an update back. @param lo  what `oldLo` and `oldHi` were then */
+  restore(blockIndex: number, pageIndex: number, lo: number, hi: number): void {
+    this.update(blockIndex, pageIndex, lo, hi);
+    if ((lo | hi) !== 0) return;
+    const hashes = this.#blocks[blockIndex]!;
+    const at = pageIndex << 1;
+    addMixed(this.#sum, hashes[at]!, hashes[at + 1]!, pageIndex, blockIndex, Part.subtract);
+    hashes[at] = 0;
+    hashes[at + 1] = 0;
+    this.#pages--;
   }
 
   /** A new version that is all zeros, however it was carried. */

@@ -15,8 +15,9 @@ export function zeroPageHash(kernels: PageKernels): Hash64 {
 /**
  * A version that has just been hashed, in the order in which they were told.
  * @param address  of its content; 0: zeros, and both halves are 0
+ * @param oldLo  half of the hash of the version before, for `PageDigest.restore`
  */
-export type HashedPage = (address: number, lo: number, hi: number) => void;
+export type HashedPage = (address: number, lo: number, hi: number, oldLo: number, oldHi: number) => void;
 
 /**
  * Feeds a digest with page versions in the order in which they are told, hashing whole pages in batches: one call into
@@ -76,14 +77,15 @@ export class PageHasher {
     this.#kernels.hashPages(toHash);
     const { hashes, addresses } = this.#kernels;
     const hashed = this.#hashed;
+    const digest = this.#digest;
     let at = 0;
     for (let i = 0; i < told; i++) {
       if (this.#kindOf[i] === ZERO) {
-        this.#digest.updateZero(this.#blockOf[i]!, this.#pageOf[i]!);
-        hashed?.(0, 0, 0);
+        digest.updateZero(this.#blockOf[i]!, this.#pageOf[i]!);
+        hashed?.(0, 0, 0, digest.oldLo, digest.oldHi);
       } else {
-        this.#digest.update(this.#blockOf[i]!, this.#pageOf[i]!, hashes[at]!, hashes[at + 1]!);
-        hashed?.(addresses[at >> 1]!, hashes[at]!, hashes[at + 1]!);
+        digest.update(this.#blockOf[i]!, this.#pageOf[i]!, hashes[at]!, hashes[at + 1]!);
+        hashed?.(addresses[at >> 1]!, hashes[at]!, hashes[at + 1]!, digest.oldLo, digest.oldHi);
         at += 2;
       }
     }

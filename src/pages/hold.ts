@@ -22,6 +22,12 @@ export interface HoldRegion {
 export type SendVersion = (page: number, address: number, lo: number, hi: number) => void;
 
 /**
+ * Takes one version that waits, for whoever sends it in another way.
+ * @param oldLo  half of the hash of what was sent of this page before
+ */
+export type TakeVersion = (page: number, address: number, oldLo: number, oldHi: number) => void;
+
+/**
  * Holds back versions of pages that a policy would rather send later, because they may be replaced before. Each version
  * offered is either sent once or replaced by a newer one while it waits. What waits lies in a fixed region of the kernels'
  * memory, so it is bounded; QEMU takes all of it as sent, so whoever decides about the switchover must count it
@@ -50,6 +56,8 @@ export class Holding {
   readonly #pageIn: Int32Array;
   /** Halves of the hash of what lies in each slot. */
   readonly #hashes: Int32Array;
+  /** And of what was sent of the page before. */
+  readonly #sentHashes: Int32Array;
   readonly #passOf: Int32Array;
   /** Number of the offer that brought what lies in the slot. */
   readonly #offerOf: Float64Array;
@@ -86,6 +94,7 @@ export class Holding {
     this.#freeCount = slots;
     this.#pageIn = new Int32Array(slots);
     this.#hashes = new Int32Array(2 * slots);
+    this.#sentHashes = new Int32Array(2 * slots);
     this.#passOf = new Int32Array(slots);
     this.#offerOf = new Float64Array(slots);
   }
@@ -125,14 +134,23 @@ export class Holding {
     this.#policy.pass(this.#pass);
   }
 
-  /** A version was read. It is sent before the call returns, or its content copied. Older ones may be sent as well. */
-  offer(page: number, address: number, lo: number, hi: number): void {
+  /**
+   * A version was read. It is sent before the call returns, or its content copied. Older ones may be sent as well.
+   * @param oldLo  half of the hash of the version that was offered before
+   */
+  offer(page: number, address: number, lo: number, hi: number, oldLo = 0, oldHi = 0): void {
     const rank = this.#read(page);
     const held = this.#slotOf[page]! - 1;
+    const sentLo = held >= 0 ? this.#sentHashes[2 * held]! : oldLo;
+    const sentHi = held >= 0 ? this.#sentHashes[2 * held + 1]! : oldHi;
     if (held >= 0) this.#replace(held);
     const slot = rank === 0 ? -1 : this.#room(rank);
     if (slot < 0) this.#send(page, address, lo, hi);
-    else this.#hold(slot, rank, page, address, lo, hi);
+    else {
+      this.#hold(slot, rank, page, address, lo, hi);
+      this.#sentHashes[2 * slot] = sentLo;
+      this.#sentHashes[2 * slot + 1] = sentHi;
+    }
     this.#sendDue(DUE_PER_OFFER);
   }
 
@@ -156,6 +174,16 @@ export class Holding {
   /** Sends all that waits, in order of rank: at a barrier, before post-copy, before the engine steps aside. */
   flush(): void {
     while (this.#queue.size > 0) this.#release(this.#queue.first);
+  }
+
+  /** Hands over all that waits, at most so many; nothing of it is sent from here. */
+  hand(most: number, take: TakeVersion): void {
+    for (let left = most; left > 0 && this.#queue.size > 0; left--) {
+      const slot = this.#queue.first;
+      const page = this.#pageIn[slot]!;
+      this.#clear(slot);
+      take(page, this.#addressOf(slot), this.#sentHashes[2 * slot]!, this.#sentHashes[2 * slot + 1]!);
+    }
   }
 
   /** Sends what waits of one page, before a newer version of it goes another way (as QEMU's record). */

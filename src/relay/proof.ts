@@ -57,6 +57,12 @@ export class MemoryProof {
     this.page(block, offset, kind, this.#kernels.bytes, address, address + PAGE_BYTES);
   }
 
+  /** A version that it was told of does not cross yet. @param oldLo  half of the hash of the one before (`HashedPage`) */
+  untold(block: RamBlock, offset: number, oldLo: number, oldHi: number): void {
+    this.settle();
+    this.#digest?.restore(block.index, offset / PAGE_BYTES, oldLo, oldHi);
+  }
+
   /** Hashes whatever was told and not hashed yet. Before any memory of told pages is reused. */
   settle(): void {
     this.#hasher?.flush();

@@ -132,6 +132,7 @@ export class SourceCarry implements LinkHandler {
       outgoing: this.#outgoing,
       settle: () => proof.settle(),
       tell: (block, offset, at) => proof.told(block, offset, at),
+      untell: (block, offset, oldLo, oldHi) => proof.untold(block, offset, oldLo, oldHi),
       room: () => this.#readOn(),
       colliding: context.hooks.colliding,
       link: () => this.#link?.stats,

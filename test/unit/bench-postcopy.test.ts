@@ -35,7 +35,15 @@ const OURS = "godwit-postcopy";
 
 /** As a report has it. */
 const WORK: PagingFigures = {
-  ...{ order: "auto", outstanding: 20_000, gathered: 0, answered: 1638, pushed: 18_362, late: 12, passedOn: 3 },
+  ...{
+    order: "auto",
+    outstanding: 20_000,
+    gathered: 0,
+    answered: 1638,
+    pushed: 18_362,
+    late: 12,
+    passedOn: 3,
+  },
   ...{ drainMs: 900, poolBytesMax: 64 * 2 ** 20 },
   faultTimes: {
     ...{ count: 1638, p50Ms: 1, p95Ms: 4, p99Ms: 9, maxMs: 30 },

@@ -220,6 +220,7 @@ function world(
       ...{ memory, outgoing, colliding: undefined },
       settle: () => proof.settle(),
       tell: (block, offset, at) => proof.told(block, offset, at),
+      untell: (block, offset, oldLo, oldHi) => proof.untold(block, offset, oldLo, oldHi),
       room: () => undefined,
       settled: () => undefined,
       link: () => ({ inFlightBytes: 0, deliveredBytesPerSec: 1e6 }) as LinkStats,

@@ -81,13 +81,24 @@ function contentOf(page: number, version: number): Uint8Array {
   return bytes;
 }
 
+/** Keeps what QEMU is given. */
+class Watching extends MemoryProof {
+  readonly newest = new Map<number, Uint8Array>();
+  override page(...told: Parameters<MemoryProof["page"]>): void {
+    const [block, offset, kind, buffer, start, end] = told;
+    const content = kind === PageKind.zero ? new Uint8Array(PAGE_BYTES) : buffer.slice(start, end);
+    this.newest.set(block.index * 256 + offset / PAGE_BYTES, content);
+    super.page(...told);
+  }
+}
+
 function world(policy: PolicyName = "auto", poolPages = 256) {
   const memory = sourceMemory(ENGINES.auto, policy, 64 * PAGE_BYTES, poolPages * PAGE_BYTES);
   const { kernels } = memory;
   const target = loadKernels({ memoryBytes: 8 * 2 ** 20 });
   const bodyAt = target.freeStart;
   const outAt = bodyAt + 2 ** 17;
-  const targetProof = new MemoryProof(target, SEED);
+  const targetProof = new Watching(target, SEED);
   const targetStream = new TargetStream({
     kernels: target,
     store: { start: outAt + 2 ** 20, bytes: 64 * PAGE_BYTES },
@@ -123,6 +134,8 @@ function world(policy: PolicyName = "auto", poolPages = 256) {
     return target.bytes.subarray(bodyAt, bodyAt + payload.length);
   }
 
+  /** What the guest has. */
+  const truth = new Map<number, number>();
   let settled = false;
   const behind: { kind: DataKind; parts: readonly Uint8Array[] }[] = [];
   let drained = false;
@@ -141,6 +154,7 @@ function world(policy: PolicyName = "auto", poolPages = 256) {
       ...{ memory, outgoing, colliding: undefined },
       settle: () => proof.settle(),
       tell: (block, offset, at) => proof.told(block, offset, at),
+      untell: (block, offset, oldLo, oldHi) => proof.untold(block, offset, oldLo, oldHi),
       room: () => undefined,
       settled: () => {
         settled = true;
@@ -191,6 +205,7 @@ function world(policy: PolicyName = "auto", poolPages = 256) {
   }
   /** One section with these versions. */
   function pages(versions: readonly (readonly [number, number])[]): void {
+    for (const [page, version] of versions) truth.set(page, version);
     for (let i = 0; i < versions.length; i += 30) {
       const records = versions.slice(i, i + 30).map(([page, version]) =>
         encodeRecord(
@@ -231,6 +246,12 @@ function world(policy: PolicyName = "auto", poolPages = 256) {
       write(concat([emptyEnd(RAM_ID), encodeEof()]));
       for (let i = 0; i < 500 && (outgoing.waitingBytes > 0 || engine.serving); i++) await sleep(2);
       assert.ok(whole || !engine.serving, "the end has come");
+      for (const [page, version] of truth)
+        assert.deepEqual(
+          targetProof.newest.get(page),
+          contentOf(page, version),
+          `page ${page} as the guest has it`,
+        );
       outgoing.ended();
       engine.close();
     },
@@ -268,6 +289,20 @@ describe("what comes after post-copy was ordered", () => {
       );
     });
   }
+
+  test("so is what a policy held back before", async () => {
+    const w = world("weight");
+    for (let pass = 1; pass <= 4; pass++) w.pages(everyPage.map((page) => [page, pass]));
+    const heldBytes = w.engine.heldBytes;
+    assert.ok(heldBytes > 0);
+    w.engine.gather();
+    await w.switchOver([200]);
+    w.pages([[200, 9]]);
+    await w.end();
+    assert.deepEqual(w.verdicts, ["discard equal", "package equal", "end equal"]);
+    const { gathered, outstanding } = w.engine.paging()!;
+    assert.ok(gathered > 0 && outstanding === gathered + 1, `${gathered} of ${outstanding}`);
+  });
 
   test("leaves after all when QEMU ends by itself, or discards nothing", async () => {
     await fc.assert(

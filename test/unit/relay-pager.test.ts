@@ -257,7 +257,7 @@ function world(how: { order?: PushOrderName; poolPages?: number; bases?: readonl
         const bytes = content(page);
         run.page(page, bytes === undefined, false);
         if (bytes !== undefined) kernels.bytes.set(bytes, at + i * PAGE_BYTES);
-        run.hash(bytes === undefined ? 0 : at + i * PAGE_BYTES, 0, 0);
+        run.hash(bytes === undefined ? 0 : at + i * PAGE_BYTES, 0, 0, 0, 0);
       }
       const odd = pager.take(run);
       memory.stream.release(at);

@@ -59,6 +59,8 @@ export interface CodingOptions {
   readonly settle: () => void;
   /** Tells the digest of a version that it was not told of when it was read. @param address  0: zeros */
   readonly tell: (block: RamBlock, offset: number, address: number) => void;
+  /** The digest is to forget a version that it was told of: it does not cross yet. Its halves are those of the one before. */
+  readonly untell: (block: RamBlock, offset: number, oldLo: number, oldHi: number) => void;
   /** There may be room again. */
   readonly room: () => void;
   readonly pushOrder: PushOrderName;
@@ -93,7 +95,8 @@ export class CodingEngine implements SourceEngine {
   readonly #throttle: Throttle;
   readonly #bodies: BatchRoom;
   readonly #run = new Run();
-  readonly hashed: HashedPage = (address, lo, hi) => this.#run.hash(address, lo, hi);
+  readonly hashed: HashedPage = (address, lo, hi, oldLo, oldHi) =>
+    this.#run.hash(address, lo, hi, oldLo, oldHi);
   readonly #sweeps = new PassWatch();
   readonly #quiet: NodeJS.Timeout;
   #cacheBytes: number;
@@ -207,9 +210,16 @@ export class CodingEngine implements SourceEngine {
 
   gather(): boolean {
     const tables = this.#tables;
-    if (tables === undefined || this.#postcopy || !this.#serves) return false;
+    if (tables === undefined || tables.gathered !== undefined || this.#postcopy || !this.#serves)
+      return this.#gathers;
+    const { numbers, holding } = tables;
+    const gathered = new Gathered(this.#kernels, this.#options.memory.pool, numbers.total);
+    tables.gathered = gathered;
+    holding?.hand(gathered.room, (page, address, oldLo, oldHi) => {
+      gathered.take(page, address);
+      this.#options.untell(numbers.blockOf(page), numbers.offsetOf(page), oldLo, oldHi);
+    });
     this.#flushAll(tables);
-    tables.gathered ??= new Gathered(this.#kernels, this.#options.memory.pool, tables.numbers.total);
     this.#gatherOn();
     return true;
   }
@@ -382,7 +392,7 @@ export class CodingEngine implements SourceEngine {
       if (run.sweeps[i] === 1) holding.pass();
       const page = run.numbers[i]!;
       if (run.zeros[i] === 1) holding.offerZero(page);
-      else holding.offer(page, run.addresses[i]!, run.lo[i]!, run.hi[i]!);
+      else holding.offer(page, run.addresses[i]!, run.lo[i]!, run.hi[i]!, run.oldLo[i]!, run.oldHi[i]!);
     }
   }
 

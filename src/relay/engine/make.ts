@@ -11,7 +11,7 @@ export function makeEngine(
   options: Pick<SourceRelayOptions, "engine" | "pagePolicy" | "pushOrder">,
   around: Pick<
     CodingOptions,
-    "memory" | "outgoing" | "settle" | "tell" | "room" | "link" | "settled" | "colliding"
+    "memory" | "outgoing" | "settle" | "tell" | "untell" | "room" | "link" | "settled" | "colliding"
   >,
 ): SourceEngine {
   const { engine: name, pagePolicy: policy, pushOrder } = options;

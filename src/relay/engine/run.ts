@@ -16,6 +16,9 @@ export class Run {
   readonly addresses = new Int32Array(PAGES_MAX);
   readonly lo = new Int32Array(PAGES_MAX);
   readonly hi = new Int32Array(PAGES_MAX);
+  /** Of the version before. */
+  readonly oldLo = new Int32Array(PAGES_MAX);
+  readonly oldHi = new Int32Array(PAGES_MAX);
   /** Pages told, and how many of them are hashed. */
   count = 0;
   hashed = 0;
@@ -31,11 +34,13 @@ export class Run {
     if (zero) this.zeroCount++;
   }
 
-  hash(address: number, lo: number, hi: number): void {
+  hash(address: number, lo: number, hi: number, oldLo: number, oldHi: number): void {
     const at = this.hashed++;
     this.addresses[at] = address;
     this.lo[at] = lo;
     this.hi[at] = hi;
+    this.oldLo[at] = oldLo;
+    this.oldHi[at] = oldHi;
   }
 
   reset(): void {
