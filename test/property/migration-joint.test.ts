@@ -36,6 +36,10 @@ const ERROR = { code: "TEST", fields: {}, message: "made by the test" };
 /** Agents are quicker than memory crosses, mostly. */
 const AGENT = 4;
 
+const SAID_BY_RELAY: ReadonlySet<SourceEvent["type"]> = new Set([
+  ...(["verdict", "packageLoaded", "targetLoaded", "relayEnded", "linkLost", "recovered"] as const),
+]);
+
 class World {
   source;
   target = targetStart();
@@ -210,6 +214,8 @@ class World {
     Object.assign(this, { sourceInbox: [], sourceEffects: [], asksLater: false, recoversLater: false });
     this.orphans.source = true;
     if (c.source && (c.at === "ram" || (c.rescue && !c.linked))) this.endCarrier(ERROR);
+    // As src/relay/child.ts: an orphan needs no order, whether SHUT has come already or not.
+    if (c.source && q.postcopy && c.at === "over") this.shutReleased = true;
     this.sourceInbox = [];
     this.source = this.sourceRecord;
     this.trace.push(`S starts again in ${this.source.phase}`);
@@ -355,7 +361,8 @@ class World {
     const heard = [this.sourceInbox, this.targetInbox].map((inbox) => [...inbox]);
     const { target } = c;
     this.endCarrier(ERROR);
-    this.sourceInbox = heard[0] as SourceEvent[];
+    // What the old one said and nobody has heard yet, nobody hears (SourceMove).
+    this.sourceInbox = (heard[0] as SourceEvent[]).filter(({ type }) => !SAID_BY_RELAY.has(type));
     this.targetInbox = heard[1] as TargetEvent[];
     if (luck === 0) {
       if (target) this.targetInbox.push({ type: "relayEnded", error: ERROR });
