@@ -85,9 +85,13 @@ export class PageDigest {
     this.#versions++;
   }
 
-  /** Takes an update back. @param lo  what `oldLo` and `oldHi` were then */
+  /**
+   * Takes the newest version of a page back, as if it had never been told.
+   * @param lo  what `oldLo` was after its update, and `hi` what `oldHi` was; both 0: the page was never seen before
+   */
   restore(blockIndex: number, pageIndex: number, lo: number, hi: number): void {
     this.update(blockIndex, pageIndex, lo, hi);
+    this.#versions -= 2;
     if ((lo | hi) !== 0) return;
     const hashes = this.#blocks[blockIndex]!;
     const at = pageIndex << 1;

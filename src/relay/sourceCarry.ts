@@ -211,18 +211,19 @@ export class SourceCarry implements LinkHandler {
   }
 
   /**
-   * Post-copy was ordered, and what is read now stands before all that comes later: it waits for post-copy, or else as little
-   * is read as the line carries. A slice each few ms and no more, for `ms` at most, so that QEMU does not end by itself. It must not stop altogether: QEMU looks at its orders between two PART sections only, and its monitor hangs with
-   * its last section or device state.
+   * Post-copy was ordered, and what is read now stands before all that comes later: it waits for post-copy, or else only as
+   * much is read as the line carries. A slice each few ms and no more, for `ms` at most, so that QEMU does not end by itself.
+   * It must not stop altogether: QEMU looks at its orders between two PART sections only, and its monitor hangs with its last
+   * section or device state.
    */
   slowStream(ms: number): void {
     if (this.#over || this.#slow !== undefined || this.#stream.phase !== RelayPhase.memory) return;
     const endsAtMs = performance.now() + ms;
     this.#slices = 0;
-    const gathers = this.#engine.gather();
+    this.#engine.gather();
     this.#slow = setInterval(() => {
       if (this.#over || performance.now() >= endsAtMs) return this.hurryStream();
-      if (gathers && this.#engine.gathers) return this.#slice();
+      if (this.#engine.gathers) return this.#slice();
       const { inFlightBytes = 0, deliveredBytesPerSec = 0 } = this.#link?.stats ?? {};
       const mayWait = Math.max(SLOW_BACKLOG_BYTES_MIN, (deliveredBytesPerSec * SLOW_BACKLOG_MS) / 1000);
       if (inFlightBytes + this.#outgoing.waitingBytes > mayWait) return;

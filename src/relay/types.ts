@@ -11,8 +11,9 @@ export type RelayOrder =
   /** The target's SHUT(0), withheld so far, may reach the source QEMU: its guest can never resume by itself again. */
   | { readonly order: "releaseShut" }
   /**
-   * Takes few bytes from the source QEMU until `hurryStream`, or for `ms` at most: so that it cannot finish its last pass
-   * while something else is decided. Without effect once the guest's device state is on its way.
+   * Post-copy comes: takes few bytes from the source QEMU until `hurryStream`, or for `ms` at most, so that it cannot finish
+   * its last pass before it looks at its orders; pages among them wait for post-copy where the relay serves it (ADR 0007).
+   * Without effect once the guest's device state is on its way.
    */
   | { readonly order: "slowStream"; readonly ms: number }
   | { readonly order: "hurryStream" }

@@ -136,6 +136,7 @@ for (const qemu of qemus) {
       await assert.rejects(from.call("POST", `/v1/migrations/${id}/cancel`), { code: "POSTCOPY_NO_CANCEL" });
       const report = await from.report(id);
       assert(report.faults > 0, "the guest ran before its pages were there");
+      assert((report.paging?.gathered ?? 0) > 0, "pages that came behind the order waited for post-copy");
       await pair().arrived(report);
     });
 

@@ -54,6 +54,22 @@ describe("page digest", () => {
     assert.ok(sameTotal(first, digest.total()));
   });
 
+  it("forgets a version that is taken back, also the first of its page", () => {
+    for (const before of [undefined, { lo: 5, hi: 0 }, { lo: 0, hi: 0 }]) {
+      const digest = digestOf();
+      digest.update(1, 7, 8, 9);
+      if (before !== undefined) digest.update(0, 3, before.lo, before.hi);
+      const total = digest.total();
+      digest.update(0, 3, 0xffffffff, 0xffffffff);
+      const { oldLo, oldHi } = digest;
+      digest.update(1, 7, 8, 9);
+      digest.restore(0, 3, oldLo, oldHi);
+      assert.deepEqual(digest.total(), { ...total, versions: total.versions + 1 });
+      digest.update(0, 3, 1, 1);
+      assert.equal(digest.total().pages, 2, "it counts again");
+    }
+  });
+
   it("counts a page whose hash is 0 like any other", () => {
     const digest = digestOf();
     digest.update(0, 0, 0, 0);

@@ -271,7 +271,8 @@ describe("what comes after post-copy was ordered", () => {
           const w = world(policy);
           w.pages(everyPage.map((page) => [page, page % 4]));
           w.pages(before);
-          assert.ok(w.engine.gather());
+          w.engine.gather();
+          assert.ok(w.engine.gathers);
           w.pages(after);
           // At least one, or QEMU discards nothing.
           const again = dirty.length === 0 ? [7] : dirty;

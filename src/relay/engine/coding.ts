@@ -208,10 +208,9 @@ export class CodingEngine implements SourceEngine {
     this.#run.reset();
   }
 
-  gather(): boolean {
+  gather(): void {
     const tables = this.#tables;
-    if (tables === undefined || tables.gathered !== undefined || this.#postcopy || !this.#serves)
-      return this.#gathers;
+    if (tables === undefined || tables.gathered !== undefined || this.#postcopy || !this.#serves) return;
     const { numbers, holding } = tables;
     const gathered = new Gathered(this.#kernels, this.#options.memory.pool, numbers.total);
     tables.gathered = gathered;
@@ -221,7 +220,6 @@ export class CodingEngine implements SourceEngine {
     });
     this.#flushAll(tables);
     this.#gatherOn();
-    return true;
   }
 
   get gathers(): boolean {
@@ -241,11 +239,12 @@ export class CodingEngine implements SourceEngine {
   /** What was gathered leaves as if it had just been read. */
   #letGo({ gathered, numbers }: Tables): void {
     this.#gathers = false;
+    if (gathered === undefined) return;
     const run = this.#run;
-    let pages = gathered === undefined ? [] : [...gathered.all()];
+    let pages = [...gathered.all()];
     for (; pages.length > 0; pages = pages.slice(RUN_PAGES_MAX)) {
       for (const page of pages.slice(0, RUN_PAGES_MAX)) {
-        const address = gathered!.pool.at(page);
+        const address = gathered.pool.at(page);
         run.page(page, address === 0, false);
         this.#options.tell(numbers.blockOf(page), numbers.offsetOf(page), address);
       }
@@ -253,7 +252,7 @@ export class CodingEngine implements SourceEngine {
       this.#encode(run);
       run.reset();
     }
-    if (gathered !== undefined) this.#known.gathered = undefined;
+    this.#known.gathered = undefined;
     this.#flushAll(this.#known);
   }
 

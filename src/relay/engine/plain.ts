@@ -37,9 +37,7 @@ export class PlainEngine implements SourceEngine {
 
   readonly serving = false;
 
-  gather(): boolean {
-    return false;
-  }
+  gather(): void {}
 
   readonly gathers = false;
 

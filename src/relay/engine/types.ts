@@ -22,10 +22,9 @@ export interface SourceEngine {
   /** As `flush`, and nothing is held back any more. */
   barrier(barrier: Barrier): void;
   /**
-   * Post-copy was ordered: as many pages as may be wait for it from now on.
-   * @returns whether they do; false: QEMU will serve post-copy itself
+   * Post-copy was ordered: pages wait for it from now on, as long as `gathers` says; none where QEMU will serve it itself.
    */
-  gather(): boolean;
+  gather(): void;
   /** Whether the pages of the run that comes next wait for post-copy: they are told to `gathered`, and to nobody else. */
   readonly gathers: boolean;
   /** @param address  of its bytes in the kernels' memory; 0: zeros */
