@@ -30,8 +30,8 @@ interface Place extends Omit<GuestBlock, "address"> {
  * Asks QEMU where its RAM blocks are.
  *
  * QEMU 8.2 and newer say the addresses of all blocks. Of older ones those that the guest has mapped are asked for
- * (`gpa2hva`); of the rest, the ROMs of firmware tables, the only mapping of that size is taken, and where there are two
- * the block's address stays unknown.
+ * (`gpa2hva`); of the rest, the ROMs of firmware tables, the only mapping of that size that is made as QEMU makes its RAM is
+ * taken, and where there are two the block's address stays unknown.
  * @throws GodwitError GUEST_MEMORY_CLOSED when this process may not look at that one; those of the monitor
  */
 export async function locateGuestMemory(monitor: Monitor, process: ProcessId): Promise<GuestMemoryMap> {
@@ -104,14 +104,23 @@ interface Mapping {
   readonly bytes: number;
 }
 
-const MAPPING = /^([\da-f]+)-([\da-f]+) rw-. /gm;
+const MAPPING = /^([\da-f]+)-([\da-f]+) (\S{4}) /gm;
 
-/** The writable ones of /proc/PID/maps. */
+/**
+ * The mappings of /proc/PID/maps that may be QEMU's RAM: writable, with a page behind them that nobody may touch
+ * (util/mmap-alloc.c: "a guard page"). Without that sign the data of a library, of which some start at 2 MiB by chance, would
+ * look the same as a small block.
+ */
 export function parseMappings(text: string): Mapping[] {
-  return [...text.matchAll(MAPPING)].map(([, from, to]) => {
+  const all = [...text.matchAll(MAPPING)].map(([, from, to, may]) => {
     const start = Number.parseInt(from!, 16);
-    return { start, bytes: Number.parseInt(to!, 16) - start };
+    return { start, bytes: Number.parseInt(to!, 16) - start, may: may! };
   });
+  const guarded = ({ start, bytes }: Mapping, next: (typeof all)[number] | undefined) =>
+    next?.start === start + bytes && next.may.startsWith("---");
+  return all
+    .filter((mapping, i) => mapping.may.startsWith("rw-") && guarded(mapping, all[i + 1]))
+    .map(({ start, bytes }) => ({ start, bytes }));
 }
 
 /** QEMU aligns its RAM so that huge pages may be used. */
