@@ -118,7 +118,7 @@ export class KillStand implements Stand {
       const { said, settledMs, note } = await this.#move(pair, options).finally(() => options.undo?.(pair));
       const seen = await this.#look(pair, said, { beat, sinceMs, signal });
       this.#usable = seen.again === "worked";
-      const notes = [note, seen.note].filter((one) => typeof one === "string");
+      const notes = [note, said.why, seen.note].filter((one) => typeof one === "string");
       return { ...seen, settledMs, ...(notes.length > 0 && { note: notes.join("; ") }) };
     } catch (error) {
       // The fault did nothing: the guest is as it was.

@@ -23,6 +23,8 @@ const DOUBT_MS = 45_000;
 export interface Said {
   readonly status: string;
   readonly error: string | null;
+  /** Of a lost guest, why, in words. */
+  readonly why?: string;
   readonly equal: boolean | null;
   /** Whether it is the last word. */
   readonly ended: boolean;
@@ -61,7 +63,8 @@ async function ask(source: AgentHost, id: string, before: Said): Promise<Said> {
     const { phase, ended, report } = await source.status(id);
     const status = ended && report !== null ? report.status : phase;
     const error = report?.error?.code ?? null;
-    return { status, error, equal: report?.equal ?? null, ended: ended && status !== "inDoubt" };
+    const why = status === "lost" && report?.error ? { why: report.error.message } : {};
+    return { status, error, ...why, equal: report?.equal ?? null, ended: ended && status !== "inDoubt" };
   } catch (error) {
     if (isGodwitError(error) && (error.code as string) === "MIGRATION_UNKNOWN")
       return { status: "unknown", error: null, equal: null, ended: false };

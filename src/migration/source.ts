@@ -34,7 +34,7 @@ export interface SourceState {
   readonly delivered: boolean;
   /** What is asked of the target while in doubt. */
   readonly wants: "commit" | "discard";
-  /** The first error; later ones are echoes. */
+  /** The first error; later ones are echoes, but for that of a guest that cannot be continued. */
   readonly error: WireError | null;
 }
 
@@ -234,8 +234,9 @@ function decide(state: SourceState, event: SourceEvent): Step {
       return recovering(state, event);
     case "aborting":
       if (event.type === "sourceRuns") return [{ ...state, phase: "aborted" }, ["report"]];
-      if (event.type === "sourceStuck" || event.type === "sourceGone") return lost(state, event.error);
-      return [state, []];
+      if (event.type === "sourceStuck")
+        return lost({ ...state, error: stuck(state, event.error) }, event.error);
+      return event.type === "sourceGone" ? lost(state, event.error) : [state, []];
     case "completed":
     case "refused":
     case "aborted":
@@ -527,6 +528,13 @@ function completed(state: SourceState): Step {
 
 function lost(state: SourceState, error: WireError): Step {
   return [{ ...fail(state, error), phase: "lost" }, ["discardTarget", "stopRelay", "report"]];
+}
+
+/** Why the guest stands still counts more than why it was to go on here, whose way out is not true any more. */
+function stuck({ error: first }: SourceState, error: WireError): WireError {
+  return first === null
+    ? error
+    : { ...error, message: `${error.message}. It was undone because: ${first.message}` };
 }
 
 function fail(state: SourceState, error: WireError): SourceState {

@@ -292,10 +292,22 @@ test("the first error is kept", () => {
     PRECOPY,
     ...TO_PRECOPY,
     { type: "failed", error: ERROR },
-    { type: "sourceStuck", error: { ...ERROR, code: "LATER" } },
+    { type: "sourceGone", error: { ...ERROR, code: "LATER" } },
   );
   assert.equal(state.phase, "lost");
   assert.equal(state.error?.code, "TEST");
+});
+
+test("of a guest that cannot be continued it is said that it stands still, and what came before", () => {
+  const { state } = source(
+    PRECOPY,
+    ...TO_PRECOPY,
+    { type: "failed", error: { ...ERROR, message: "The target ended" } },
+    { type: "sourceStuck", error: { ...ERROR, code: "SOURCE_STUCK", message: "It hangs" } },
+  );
+  assert.equal(state.phase, "lost");
+  assert.equal(state.error?.code, "SOURCE_STUCK");
+  assert.equal(state.error?.message, "It hangs. It was undone because: The target ended");
 });
 
 test("the target starts its guest on a commit, at once or when its own relay has told that all is there", () => {

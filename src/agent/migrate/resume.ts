@@ -8,6 +8,8 @@ import type { Vm } from "../context.ts";
 /** QEMU gives a migration up within milliseconds once its socket is closed; a busy host may need longer. */
 const RESUME_MS = 15_000;
 const POLL_MS = 20;
+/** So long a migration whose relay has gone may stay as it is before its socket is closed for it. */
+const YANK_MS = 2_000;
 const QMP_MS = 2_000;
 const OVER: ReadonlySet<MigrationStatus> = new Set(["none", "cancelled", "failed", "completed"]);
 
@@ -37,15 +39,24 @@ export async function resumeGuest(vm: Vm, section: RamSection | null): Promise<v
 async function untilItRuns({ name, monitor }: Vm, completer: Completer): Promise<void> {
   const until = performance.now() + RESUME_MS;
   let reason = "QEMU did not answer";
+  let before: MigrationStatus | null = null;
+  let yankAt = 0;
   while (performance.now() < until && !monitor.main.isClosed) {
     try {
-      if (await giveUp(monitor, completer)) {
+      const migration = await giveUp(monitor, completer);
+      if (migration !== before) [before, yankAt] = [migration, performance.now() + YANK_MS];
+      if (OVER.has(migration)) {
         const { running, status } = await monitor.execute("query-status", {}, { timeoutMs: QMP_MS });
         if (running) return;
         reason = `its state is ${status}`;
         await monitor.execute("cont", {}, { timeoutMs: QMP_MS });
         continue; // look again: only a guest that runs is resumed
-      } else reason = "its migration does not end";
+      }
+      reason = `its migration stays ${migration}`;
+      if (performance.now() > yankAt) {
+        yankAt += YANK_MS;
+        await monitor.yankMigration().catch(ignoreRefusal);
+      }
     } catch (error) {
       if (!isGodwitError(error)) throw error;
       reason = error.message;
@@ -57,14 +68,13 @@ async function untilItRuns({ name, monitor }: Vm, completer: Completer): Promise
   throw new GodwitError("SOURCE_STUCK", { vm: name, reason });
 }
 
-/** Whether no migration is under way any more; orders its end where one is. */
-async function giveUp(monitor: Monitor, completer: Completer): Promise<boolean> {
+/** What QEMU calls its migration; orders its end where it is under way. */
+async function giveUp(monitor: Monitor, completer: Completer): Promise<MigrationStatus> {
   const { status = "none" } = await monitor.execute("query-migrate", {}, { timeoutMs: QMP_MS });
-  if (OVER.has(status)) return true;
   if (status === "postcopy-paused") await completer.complete();
-  if (POSTCOPY.has(status)) return false;
-  if (status !== "cancelling") await monitor.execute("migrate_cancel", {}, { timeoutMs: QMP_MS });
-  return false;
+  else if (!OVER.has(status) && !POSTCOPY.has(status) && status !== "cancelling")
+    await monitor.execute("migrate_cancel", {}, { timeoutMs: QMP_MS });
+  return status;
 }
 
 /** Takes a post-copy that was interrupted to its end. Each attempt is an order of its own. */
