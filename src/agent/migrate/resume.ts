@@ -39,12 +39,16 @@ export async function resumeGuest(vm: Vm, section: RamSection | null): Promise<v
 async function untilItRuns({ name, monitor }: Vm, completer: Completer): Promise<void> {
   const until = performance.now() + RESUME_MS;
   let reason = "QEMU did not answer";
-  let before: MigrationStatus | null = null;
+  const seen: MigrationStatus[] = [];
   let yankAt = 0;
   while (performance.now() < until && !monitor.main.isClosed) {
     try {
       const migration = await giveUp(monitor, completer);
-      if (migration !== before) [before, yankAt] = [migration, performance.now() + YANK_MS];
+      const now = performance.now();
+      if (migration !== seen.at(-1)) {
+        seen.push(migration);
+        yankAt = now + YANK_MS;
+      }
       if (OVER.has(migration)) {
         const { running, status } = await monitor.execute("query-status", {}, { timeoutMs: QMP_MS });
         if (running) return;
@@ -52,14 +56,14 @@ async function untilItRuns({ name, monitor }: Vm, completer: Completer): Promise
         await monitor.execute("cont", {}, { timeoutMs: QMP_MS });
         continue; // look again: only a guest that runs is resumed
       }
-      reason = `its migration stays ${migration}`;
-      if (performance.now() > yankAt) {
+      reason = `its migration does not end: ${seen.join(", ")}`;
+      if (now > yankAt) {
         yankAt += YANK_MS;
         await monitor.yankMigration().catch(ignoreRefusal);
       }
     } catch (error) {
       if (!isGodwitError(error)) throw error;
-      reason = error.message;
+      reason = seen.length > 0 ? `${error.message} (its migration: ${seen.join(", ")})` : error.message;
       // Its main loop hangs in a write to a socket that nobody reads.
       if (error.code === "QMP_TIMEOUT") await monitor.yankMigration().catch(ignoreRefusal);
     }
